@@ -1,0 +1,10 @@
+"""A site that others can reach does not start while it is unsafe."""
+
+from django.conf import settings
+from django.core.management import call_command
+
+
+def refuse_unsafe_start() -> None:
+    """Raise what `check --deploy` would warn about; on one's own machine there is nothing to ask."""
+    if settings.PRODUCTION:
+        call_command("check", deploy=True, fail_level="WARNING")

@@ -1,0 +1,24 @@
+#!/usr/bin/env python
+"""Inquest's command line; `python manage.py help` lists the commands."""
+
+import os
+import sys
+
+from config.env import BadSetting
+
+BAD_INPUT = 2
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    from django.core.management import execute_from_command_line
+
+    try:
+        execute_from_command_line(sys.argv)
+    except BadSetting as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(BAD_INPUT)
+
+
+if __name__ == "__main__":
+    main()
