@@ -1,0 +1,113 @@
+"""`serve`: the web server and one worker, started together and stopped together."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+GRACE_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.1
+# Without its own limit the server waits for every open event stream to end by itself.
+_STREAM_GRACE_SECONDS: Final = "2"
+
+
+class Command(BaseCommand):
+    help = "Serve the pages and the API, with one worker beside them, until interrupted."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--no-worker", action="store_true", help="the web server alone")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.PRODUCTION:
+            call_command("check", deploy=True, fail_level="WARNING")
+            call_command("collectstatic", interactive=False, verbosity=0)
+        commands = [_server_command()]
+        if not options["no_worker"]:
+            commands.append([*_manage(), "run_worker"])
+        group = ProcessGroup()
+        # Before anything is started: an early interrupt must not leave a child behind.
+        signal.signal(signal.SIGINT, group.ask_to_stop)
+        signal.signal(signal.SIGTERM, group.ask_to_stop)
+        host = f"[{settings.BIND}]" if ":" in settings.BIND else settings.BIND
+        self.stdout.write(f"Serving on http://{host}:{settings.PORT}/ - Ctrl-C stops it.")
+        self.stdout.flush()
+        ended = group.run(commands)
+        if ended is not None:
+            raise CommandError(
+                f"Stopped: {_name(ended)} ended by itself with status {ended.returncode}."
+            )
+
+
+def _manage() -> list[str]:
+    return [sys.executable, str(settings.BASE_DIR / "manage.py")]
+
+
+def _server_command() -> list[str]:
+    return [
+        *(sys.executable, "-m", "uvicorn", "config.asgi:application"),
+        *("--host", settings.BIND, "--port", str(settings.PORT)),
+        *("--timeout-graceful-shutdown", _STREAM_GRACE_SECONDS),
+        # Which forwarded headers count is decided in one place, NUM_PROXIES.
+        *("--no-proxy-headers", "--no-server-header", "--no-access-log"),
+        *("--log-level", "warning"),
+    ]
+
+
+class ProcessGroup:
+    """Children in process groups of their own, so that a terminal's Ctrl-C reaches them once, from here."""
+
+    def __init__(self) -> None:
+        self._stop_signal: int | None = None
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def ask_to_stop(self, signum: int, frame: FrameType | None) -> None:
+        self._stop_signal = signum
+
+    def run(self, commands: Sequence[Sequence[str]]) -> subprocess.Popen[bytes] | None:
+        """Run until asked to stop or until one ends; the one that ended by itself."""
+        ended = None
+        try:
+            for command in commands:
+                if self._stop_signal is not None:
+                    break
+                child = subprocess.Popen(command, start_new_session=True, cwd=settings.BASE_DIR)  # noqa: S603
+                self._children.append(child)
+            while self._stop_signal is None and ended is None:
+                time.sleep(_POLL_SECONDS)
+                ended = next((c for c in self._children if c.poll() is not None), None)
+        finally:
+            self._stop_all()
+        return ended
+
+    def _stop_all(self) -> None:
+        for child in self._children:
+            _signal(child, self._stop_signal or signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_SECONDS
+        for child in self._children:
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _signal(child, signal.SIGKILL)
+                child.wait()
+            # Whatever the child itself started and left.
+            _signal(child, signal.SIGKILL)
+
+
+def _signal(child: subprocess.Popen[bytes], number: int) -> None:
+    try:
+        os.killpg(child.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return  # the whole group is gone already; macOS says so with "not permitted"
+
+
+def _name(child: subprocess.Popen[bytes]) -> str:
+    return "the worker" if "run_worker" in str(child.args) else "the web server"
