@@ -79,7 +79,9 @@ class Reader:
             return default
         parts = tuple(part.strip() for part in value.split(","))
         if any(not part or " " in part or "/" in part for part in parts):
-            raise BadSetting(name, value, "host names separated by commas, as in a.example,b.example")
+            raise BadSetting(
+                name, value, "host names separated by commas, as in a.example,b.example"
+            )
         return parts
 
     def address(self, name: str, *, default: str) -> str:

@@ -5,6 +5,6 @@ from django.core.management import call_command
 
 
 def refuse_unsafe_start() -> None:
-    """Raise what `check --deploy` would warn about; on one's own machine there is nothing to ask."""
+    """Raise what `check --deploy` would warn about, where others can reach the site."""
     if settings.PRODUCTION:
         call_command("check", deploy=True, fail_level="WARNING")

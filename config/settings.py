@@ -1,4 +1,4 @@
-"""The one settings file. What an operator may change is a knob of `config.env`; the rest is decided here."""
+"""The one settings file: an operator's knobs come from `config.env`, the rest is decided here."""
 
 import os
 import re
@@ -19,7 +19,9 @@ DATA_DIR = _env.folder("INQUEST_DATA_DIR", default=BASE_DIR / ".data")
 
 
 def _version() -> str:
-    newest = re.search(r"^## v(\d+\.\d+\.\d+)", (BASE_DIR / "CHANGELOG.md").read_text(), re.MULTILINE)
+    newest = re.search(
+        r"^## v(\d+\.\d+\.\d+)", (BASE_DIR / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
     if newest is None:
         raise ValueError("CHANGELOG.md names no version")
     return newest[1]
@@ -36,9 +38,7 @@ PRODUCTION = HTTPS or not is_loopback(BIND)
 DEBUG = _env.boolean("DEBUG")
 SECRET_KEY = _env.secret_key("SECRET_KEY", file=DATA_DIR / "secret_key")
 ALLOWED_HOSTS = list(
-    _env.names(
-        "ALLOWED_HOSTS", default=() if PRODUCTION else ("localhost", "127.0.0.1", "[::1]")
-    )
+    _env.names("ALLOWED_HOSTS", default=() if PRODUCTION else ("localhost", "127.0.0.1", "[::1]"))
 )
 NUM_PROXIES = _env.integer("NUM_PROXIES", default=0, lowest=0, highest=10)
 
@@ -175,8 +175,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
-# Pages of others' making that cannot do with the policy above; longest prefix not needed, they
-# do not overlap.
+# Pages of others' making, which cannot do with the policy above.
 CONTENT_SECURITY_POLICY_BY_PREFIX = {
     "/admin/": {
         "script-src": [SELF, UNSAFE_EVAL],  # its menus evaluate expressions

@@ -63,7 +63,7 @@ def _server_command() -> list[str]:
 
 
 class ProcessGroup:
-    """Children in process groups of their own, so that a terminal's Ctrl-C reaches them once, from here."""
+    """Children in process groups of their own: a terminal's Ctrl-C reaches them once, from here."""
 
     def __init__(self) -> None:
         self._stop_signal: int | None = None
