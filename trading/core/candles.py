@@ -213,7 +213,8 @@ def unpack(blob: bytes, n: int, kind: SeriesKind | str) -> Candles:
     volume = np.frombuffer(blob, "<f8", n, offset).astype(np.float64) if has_volume else None
     if kind == SeriesKind.BID_ASK:
         return from_quotes(time, Quotes(*columns), volume)
-    return Candles(time, *columns, volume)
+    opens, highs, lows, closes = columns
+    return Candles(time, opens, highs, lows, closes, volume)
 
 
 def _price_arrays(candles: Candles, kind: SeriesKind | str) -> list[I64]:

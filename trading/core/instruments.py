@@ -14,13 +14,21 @@ from decimal import Decimal
 from .errors import UserError
 
 FIAT = frozenset(
-    "AUD BRL CAD CHF CNH CZK DKK EUR GBP HKD HUF ILS INR JPY KRW MXN NOK NZD PLN RON RUB SEK "
-    "SGD THB TRY TWD USD ZAR".split()
-)
+    {
+        "AUD", "BRL", "CAD", "CHF", "CNH", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS", "INR",
+        "JPY", "KRW", "MXN", "NOK", "NZD", "PLN", "RON", "RUB", "SEK", "SGD", "THB", "TRY", "TWD",
+        "USD", "ZAR",
+    }
+)  # fmt: skip
 METALS = frozenset(("XAU", "XAG", "XPT", "XPD"))
 # Quote currencies whose pairs are priced with two fewer decimals (pip 0.01, point 0.001).
 _TWO_DECIMAL_QUOTES = frozenset(("JPY", "HUF", "KRW", "THB", "TWD", "INR", "RUB"))
-_METAL_PIP = {"XAU": Decimal("0.1"), "XAG": Decimal("0.01"), "XPT": Decimal("0.1"), "XPD": Decimal("0.1")}
+_METAL_PIP = {
+    "XAU": Decimal("0.1"),
+    "XAG": Decimal("0.01"),
+    "XPT": Decimal("0.1"),
+    "XPD": Decimal("0.1"),
+}
 _METAL_POINT = {
     "XAU": Decimal("0.01"),
     "XAG": Decimal("0.001"),
@@ -52,7 +60,7 @@ def clean_symbol(text: str) -> str:
         shown = text if len(text) <= 40 else text[:37] + "..."
         raise UserError(
             "bad_symbol",
-            f"{shown!a} is not a symbol: expected up to 30 letters, digits and . / _ -, like EURUSD",
+            f"{shown!a} is not a symbol: expected up to 30 letters, digits and . / _ -",
             field="symbol",
         )
     return symbol
