@@ -222,7 +222,7 @@ class TradeLog:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SetupView:
-    """Bars of one signal timeframe on which setups are detected (aggregated when finer bars judge)."""
+    """Bars of one signal timeframe, on which setups are detected."""
 
     bar_ns: int
     candles: Candles

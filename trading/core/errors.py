@@ -1,11 +1,11 @@
 """The errors of Inquest. The type says who must act.
 
 InquestError
-├── UserError            the user must act: bad file, bad field, bad argument   (exit status 2, HTTP 4xx)
+├── UserError            the user must act: a bad file, field or argument  (exit 2, HTTP 4xx)
 │   ├── FileError        something in a file: carries file, row and field
 │   ├── NotFoundError    a named thing does not exist or is not visible to this user
 │   └── ConflictError    somebody else changed it first (stale version, running job)
-├── OperatorError        the operator must act: configuration, database, disk    (exit status 1, HTTP 5xx)
+├── OperatorError        the operator must act: configuration, database    (exit 1, HTTP 5xx)
 └── RetryLaterError      nobody must act: try again later (locked, rate limited)
 """
 
