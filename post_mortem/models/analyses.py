@@ -23,7 +23,10 @@ class TradeAnalysis(models.Model):
     trade = models.OneToOneField(
         Trade, on_delete=models.CASCADE, null=True, blank=True, related_name="analysis"
     )
-    analysis_data = models.JSONField()
+    analysis_data = models.JSONField(help_text="The narrative as shown, numbers filled in")
+    slot_data = models.JSONField(
+        default=dict, help_text="The same narrative with slots; shown text must re-render from it"
+    )
     success_score = models.SmallIntegerField(
         null=True, help_text="round(50 + 25 * clip(R, -2, 2)); null without R"
     )
