@@ -219,6 +219,8 @@ WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = DEBUG
 # Under ASGI every static file is a synchronous iterator; they are small enough.
 warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronous iterators")
+# The folder of collected files exists in production mode only.
+warnings.filterwarnings("ignore", "No directory at: ", UserWarning)
 
 # --- API ----------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -274,7 +276,7 @@ LOGGING = {
         # Replaces Django's own handlers, which would print unredacted.
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
-        "uvicorn": {"handlers": [], "level": "INFO", "propagate": True},
+        "uvicorn": {"handlers": [], "level": "WARNING", "propagate": True},
         "axes": {"level": "WARNING"},
     },
 }

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from types import FrameType
 from typing import Any, Final
 
 from django.conf import settings
+from django.core import checks
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
@@ -28,8 +30,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.PRODUCTION:
-            call_command("check", deploy=True, fail_level="WARNING")
+            self.check(include_deployment_checks=True, fail_level=checks.WARNING)
             call_command("collectstatic", interactive=False, verbosity=0)
+        _require_free_port()
         commands = [_server_command()]
         if not options["no_worker"]:
             commands.append([*_manage(), "run_worker"])
@@ -45,6 +48,21 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Stopped: {_name(ended)} ended by itself with status {ended.returncode}."
             )
+
+
+def _require_free_port() -> None:
+    """Say it here, in one line, before a worker is started beside a server that cannot start."""
+    family = socket.AF_INET6 if ":" in settings.BIND else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As the server itself does: a port whose last connections are fading out is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.BIND, settings.PORT))
+        except OSError as error:
+            raise CommandError(
+                f"Cannot serve on {settings.BIND} port {settings.PORT}: {error.strerror}."
+                " Choose another with PORT."
+            ) from error
 
 
 def _manage() -> list[str]:
