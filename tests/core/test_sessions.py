@@ -1,0 +1,139 @@
+"""Market hours by local clocks, through the weeks in which clocks change."""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading.core.sessions import (
+    expected_bars,
+    is_open,
+    local_times,
+    session_bits,
+    session_names,
+    utc_offsets,
+)
+from trading.core.types import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
+
+
+def utc(text: str) -> int:
+    moment = dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
+    return int(moment.timestamp()) * NS_PER_SECOND
+
+
+def one(text: str) -> np.ndarray:
+    return np.array([utc(text)], np.int64)
+
+
+@pytest.mark.parametrize(
+    ("moment", "kind", "expected"),
+    [
+        ("2024-01-05T21:59", "fx", True),  # Friday 16:59 New York, winter
+        ("2024-01-05T22:00", "fx", False),
+        ("2024-01-07T21:59", "fx", False),
+        ("2024-01-07T22:00", "fx", True),
+        ("2024-07-05T20:59", "fx", True),  # summer: an hour earlier in UTC
+        ("2024-07-05T21:00", "fx", False),
+        ("2024-07-07T21:00", "fx", True),
+        ("2024-03-08T21:30", "fx", True),  # closes in winter time,
+        ("2024-03-10T21:00", "fx", True),  # opens in summer time
+        ("2024-11-01T21:00", "fx", False),  # and the other way round
+        ("2024-11-03T21:00", "fx", False),
+        ("2024-11-03T22:00", "fx", True),
+        ("2024-01-06T12:00", "crypto", True),
+        ("2024-01-06T12:00", "other", True),
+        ("2024-01-09T22:30", "metal", False),  # the daily pause
+        ("2024-01-09T23:00", "metal", True),
+        ("2024-01-09T22:30", "fx", True),
+        ("2024-01-07T22:30", "metal", False),
+    ],
+)
+def test_is_open(moment: str, kind: str, expected: bool) -> None:
+    assert is_open(kind, one(moment)).tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "stop", "bar", "expected"),
+    [
+        ("fx", "2024-01-01T00:00", "2024-01-01T01:00", NS_PER_MINUTE, 60),
+        ("fx", "2024-01-05T21:00", "2024-01-06T21:00", NS_PER_HOUR, 1),
+        ("fx", "2024-01-05T12:00", "2024-01-12T12:00", NS_PER_HOUR, 120),
+        ("fx", "2024-03-08T12:00", "2024-03-15T12:00", NS_PER_HOUR, 121),  # a 47-hour weekend
+        ("fx", "2024-11-01T12:00", "2024-11-08T12:00", NS_PER_HOUR, 119),  # a 49-hour one
+        ("fx", "2024-01-06T00:00", "2024-01-07T00:00", NS_PER_HOUR, 0),
+        ("crypto", "2024-01-06T00:00", "2024-01-07T00:00", NS_PER_HOUR, 24),
+        ("crypto", "2024-01-06T00:30", "2024-01-06T02:30", NS_PER_HOUR, 2),
+        ("crypto", "2024-01-06T02:00", "2024-01-06T01:00", NS_PER_HOUR, 0),
+        ("metal", "2024-01-09T00:00", "2024-01-10T00:00", NS_PER_HOUR, 23),
+        ("other", "2024-01-09T00:00", "2024-01-10T00:00", NS_PER_HOUR, -1),
+    ],
+)
+def test_expected_bars(kind: str, start: str, stop: str, bar: int, expected: int) -> None:
+    assert expected_bars(kind, bar, one(start), one(stop)).tolist() == [expected]
+
+
+@given(
+    st.sampled_from(["fx", "metal"]),
+    st.integers(utc("2023-12-28"), utc("2024-12-01")),
+    st.integers(0, 15 * 24 * 60),
+    st.sampled_from([15, 60, 240]),
+    st.integers(0, 3),
+)
+def test_expected_bars_are_those_that_open_in_market_hours(
+    kind: str, start: int, minutes: int, bar_minutes: int, shift: int
+) -> None:
+    bar = bar_minutes * NS_PER_MINUTE
+    offset = shift * 5 * NS_PER_MINUTE
+    stop = start + minutes * NS_PER_MINUTE
+    first = -((offset - start) // bar) * bar + offset
+    opens = np.arange(first, stop, bar, dtype=np.int64)
+    got = expected_bars(kind, bar, np.array([start]), np.array([stop]), offset)
+    assert got.tolist() == [int(is_open(kind, opens).sum())]
+
+
+@given(
+    st.sampled_from(["America/New_York", "Europe/London", "Asia/Tokyo", "Asia/Kolkata"]),
+    st.integers(utc("1995-01-01") // NS_PER_SECOND, utc("2035-01-01") // NS_PER_SECOND),
+)
+def test_offsets_are_those_of_the_zone_database(zone: str, second: int) -> None:
+    moment = dt.datetime.fromtimestamp(second, ZoneInfo(zone)).utcoffset()
+    assert moment is not None
+    got = utc_offsets(np.array([second * NS_PER_SECOND]), zone)
+    assert got.tolist() == [int(moment.total_seconds()) * NS_PER_SECOND]
+
+
+@pytest.mark.parametrize(
+    ("moment", "names"),
+    [
+        ("2024-01-09T00:00", ("tokyo",)),
+        ("2024-01-09T08:30", ("tokyo", "london")),
+        ("2024-01-09T13:00", ("london", "new_york")),
+        ("2024-07-09T12:00", ("london", "new_york")),
+        ("2024-07-09T07:30", ("tokyo", "london")),
+        # The United States are on summer time already, Europe is not.
+        ("2024-03-12T12:00", ("london", "new_york")),
+        ("2024-03-12T16:30", ("london", "new_york")),
+        ("2024-03-12T17:00", ("new_york",)),
+        ("2024-01-09T22:30", ()),
+        ("2024-01-06T13:00", ()),
+    ],
+)
+def test_sessions(moment: str, names: tuple[str, ...]) -> None:
+    assert session_names(int(session_bits(one(moment))[0])) == names
+
+
+def test_local_time() -> None:
+    assert local_times(one("2024-07-09T12:00"), "America/New_York")[0] == utc("2024-07-09T08:00")
+
+
+def test_nothing_in_nothing_out() -> None:
+    none = np.zeros(0, np.int64)
+    assert utc_offsets(none, "Asia/Tokyo").size == 0
+    assert is_open("fx", none).size == 0
+    assert session_bits(none).size == 0
+    assert expected_bars("fx", NS_PER_DAY, none, none).size == 0
