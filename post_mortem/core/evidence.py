@@ -403,8 +403,9 @@ def _filtered(subject: Subject, label: LabelNumbers) -> str:
 
 
 def number_facts(drafts: Sequence[Draft]) -> tuple[Fact, ...]:
+    """Number the drafts E1..En. Every fact gets a slot `said`: its whole text."""
     return tuple(
-        Fact(f"E{i}", d.kind, d.text, dict(d.slots), d.side, d.cause, d.bar_time)
+        Fact(f"E{i}", d.kind, d.text, {**d.slots, "said": d.text}, d.side, d.cause, d.bar_time)
         for i, d in enumerate(drafts, 1)
     )
 
