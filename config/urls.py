@@ -18,3 +18,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("post_mortem.pages.urls")),
 ]
+
+handler400 = "post_mortem.api.errors.bad_request"
+handler403 = "post_mortem.api.errors.permission_denied"
+handler404 = "post_mortem.api.errors.not_found"
+handler500 = "post_mortem.api.errors.server_error"
