@@ -1,0 +1,104 @@
+"""Which service does which kind of job, and how a worker runs one item."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, OperationalError
+
+from post_mortem.services import jobs
+from post_mortem.services.jobs import Claim, Failure, ItemResult, LostLeaseError
+from trading.core.errors import InquestError, RetryLaterError
+
+logger = logging.getLogger(__name__)
+
+Hold = Callable[[], None]
+Handler = Callable[[Claim, Hold], ItemResult]
+
+
+def isolate(
+    ids: Sequence[int], run: Callable[[Sequence[int]], None], name: str, hold: Hold
+) -> tuple[Failure, ...]:
+    """Run a group; if it fails, its halves, down to the single ids that fail alone.
+
+    Trouble that is nobody's fault (a locked database, a lost lease) is raised, not pinned on an id.
+    """
+    hold()
+    try:
+        run(ids)
+    except (RetryLaterError, OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        if len(ids) > 1:
+            middle = len(ids) // 2
+            return isolate(ids[:middle], run, name, hold) + isolate(ids[middle:], run, name, hold)
+        logger.exception("%s %s failed", name, ids[0])
+        return (_failure(f"{name} {ids[0]}", error),)
+    return ()
+
+
+def _failure(subject: str, error: Exception) -> Failure:
+    if isinstance(error, InquestError):
+        return Failure(subject, error.code, error.detail)
+    return Failure(subject, "unexpected", f"{type(error).__name__}: {error}"[:300])
+
+
+def work_once(
+    *,
+    worker: str,
+    handlers: Mapping[str, Handler] | None = None,
+    now: Callable[[], Any] | None = None,
+) -> bool:
+    """Claim one item, run it and record what became of it. False when nothing was due.
+
+    A database that cannot be written right now raises after the item was given back.
+    """
+    clock = now or jobs.database_now
+    claim = jobs.claim_next(worker=worker, now=clock())
+    if claim is None:
+        return False
+    try:
+        _run(claim, HANDLERS if handlers is None else handlers, clock)
+    except LostLeaseError:
+        logger.warning("item %s was taken over; its late result was dropped", claim.key)
+    except (OperationalError, InterfaceError, RetryLaterError):
+        _give_back(claim, clock)
+        raise
+    return True
+
+
+def _run(claim: Claim, handlers: Mapping[str, Handler], clock: Callable[[], Any]) -> None:
+    handler = handlers.get(claim.kind)
+    if handler is None:
+        jobs.fail(
+            claim,
+            code="unknown_kind",
+            detail=f"no service does jobs of kind {claim.kind!r}",
+            permanent=True,
+            now=clock(),
+        )
+        return
+    try:
+        result = handler(claim, lambda: jobs.hold(claim, now=clock()))
+    except (OperationalError, InterfaceError, RetryLaterError):
+        raise
+    except InquestError as error:
+        jobs.fail(claim, code=error.code, detail=error.detail, permanent=True, now=clock())
+    except Exception as error:
+        logger.exception("item %s failed (attempt %s)", claim.key, claim.attempts)
+        detail = f"{type(error).__name__}: {error}"[:300]
+        jobs.fail(claim, code="unexpected", detail=detail, permanent=False, now=clock())
+    else:
+        jobs.finish(claim, result, now=clock())
+
+
+def _give_back(claim: Claim, clock: Callable[[], Any]) -> None:
+    try:
+        jobs.release(claim, now=clock())
+    except DatabaseError:
+        logger.warning("item %s could not be given back; its lease will run out", claim.key)
+
+
+HANDLERS: dict[str, Handler] = {}

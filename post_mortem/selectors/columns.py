@@ -1,0 +1,112 @@
+"""Query results as columns: 100,000 rows without a model instance or a conversion a row.
+
+Django compiles the query, the driver runs it, numpy converts whole columns. Databases hand out
+times and decimals in their own ways (SQLite: text, PostgreSQL: datetime and text); the converters
+here take both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from django.core.exceptions import EmptyResultSet
+from django.db import connections
+from django.db.models import QuerySet
+from numpy.typing import NDArray
+
+from post_mortem.core.types import NO_TIME
+from trading.core.candles import F64, I64
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_NS_PER_US = 1_000
+
+Column = Sequence[Any]
+
+
+def fetch(queryset: QuerySet[Any, Any], *fields: str) -> dict[str, Column]:
+    """The named fields of a queryset as one sequence each, in the order of the query."""
+    try:
+        sql, params = queryset.values_list(*fields).query.sql_with_params()
+    except EmptyResultSet:
+        return dict.fromkeys(fields, ())
+    with connections[queryset.db].cursor() as cursor:
+        cursor.execute(sql, params)
+        rows = cursor.fetchall()
+    if not rows:
+        return dict.fromkeys(fields, ())
+    return dict(zip(fields, zip(*rows, strict=True), strict=True))
+
+
+def floats(column: Column) -> F64:
+    """Numbers or decimal text as float64, None as NaN."""
+    return np.array(column, dtype=np.float64)
+
+
+def integers(column: Column, none: int = -1) -> I64:
+    """Whole numbers as int64, None as `none`."""
+    if None in column:
+        return np.array([none if value is None else value for value in column], np.int64)
+    return np.array(column, np.int64)
+
+
+def times(column: Column) -> I64:
+    """Times as ns UTC, None as NO_TIME."""
+    if not column:
+        return np.zeros(0, np.int64)
+    first = next((value for value in column if value is not None), None)
+    if first is None:
+        return np.full(len(column), NO_TIME, np.int64)
+    if isinstance(first, str):
+        parsed = np.array(column, dtype="datetime64[us]").astype(np.int64)
+        known = parsed != np.iinfo(np.int64).min
+        return np.where(known, parsed * _NS_PER_US, NO_TIME)
+    return np.array(
+        [
+            NO_TIME if value is None else (value - _EPOCH) // _MICROSECOND * _NS_PER_US
+            for value in column
+        ],
+        np.int64,
+    )
+
+
+def codes(column: Column, meanings: dict[Any, int], default: int = 0) -> NDArray[np.int8]:
+    """Each value's code, `default` for values (and None) without one."""
+    get = meanings.get
+    return np.array([get(value, default) for value in column], np.int8)
+
+
+def time_texts(ns: I64) -> list[str | None]:
+    """Times as the text Django's SQLite backend stores (UTC, microseconds), NO_TIME as None."""
+    if not ns.size:
+        return []
+    whole = bool(np.all((ns % 1_000_000_000 == 0) | (ns == NO_TIME)))
+    unit = "s" if whole else "us"
+    stamps = np.datetime_as_string(ns.astype("datetime64[ns]").astype(f"datetime64[{unit}]"))
+    texts: list[str | None] = np.char.replace(stamps, "T", " ").tolist()
+    if not whole:
+        # As Django writes them: no fraction where there is none.
+        texts = [t[:-7] if t and t.endswith(".000000") else t for t in texts]
+    for i in np.flatnonzero(ns == NO_TIME):
+        texts[i] = None
+    return texts
+
+
+def time_objects(ns: I64) -> list[datetime | None]:
+    """Times as aware datetimes, NO_TIME as None."""
+    return [
+        None if value == NO_TIME else _EPOCH + timedelta(microseconds=value // _NS_PER_US)
+        for value in ns.tolist()
+    ]
+
+
+def utc_ns(moment: datetime) -> int:
+    """An aware datetime as ns UTC."""
+    return (moment - _EPOCH) // _MICROSECOND * _NS_PER_US
+
+
+def from_ns(ns: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=ns // _NS_PER_US)

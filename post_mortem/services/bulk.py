@@ -1,0 +1,160 @@
+"""The one bulk writer: columns in, upserted rows out, without a model instance a row.
+
+SQLite: `executemany(insert ... on conflict ... do update)` on the driver's own connection.
+PostgreSQL: COPY into a temporary table, then `insert ... select ... on conflict`. Everything runs
+inside the caller's transaction. Callers that write the same keys take `lock` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from django.db.models import Model
+
+from post_mortem.selectors.columns import time_objects, time_texts
+from trading.core.candles import I64
+
+# Distinguishes these locks from any other use of advisory locks on the same server.
+_LOCK_SPACE = 0x1A0D17
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueKey:
+    """A unique constraint as a conflict target: columns and, for a partial one, its condition."""
+
+    columns: tuple[str, ...]
+    where: str = ""
+
+    def sql(self) -> str:
+        target = f"({', '.join(map(_quote, self.columns))})"
+        return f"{target} where {self.where}" if self.where else target
+
+
+def _quote(name: str) -> str:
+    return connection.ops.quote_name(name)
+
+
+def is_postgres() -> bool:
+    return connection.vendor == "postgresql"
+
+
+def lock(key: int) -> None:
+    """Wait for and hold the right to write rows of `key` until the transaction ends.
+
+    A SQLite transaction here is IMMEDIATE and already the only writer.
+    """
+    if is_postgres():
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_xact_lock(%s, %s)", [_LOCK_SPACE, key])
+
+
+def reserve_ids(model: type[Model], count: int) -> range | list[int]:
+    """Primary keys nobody else will get, in rising order. Call with the lock held."""
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        if is_postgres():
+            cursor.execute(
+                "select nextval(pg_get_serial_sequence(%s, 'id')) from generate_series(1, %s)",
+                [_quote(table), count],
+            )
+            return sorted(int(row[0]) for row in cursor.fetchall())
+        cursor.execute("select seq from sqlite_sequence where name = %s", [table])
+        row = cursor.fetchone()
+    start = (int(row[0]) if row else 0) + 1
+    return range(start, start + count)
+
+
+def time_column(ns: I64) -> list[Any]:
+    """Times ns UTC as this database's driver wants them."""
+    return list(time_objects(ns) if is_postgres() else time_texts(ns))
+
+
+def bool_column(values: Sequence[bool]) -> list[Any]:
+    return list(values) if is_postgres() else [int(value) for value in values]
+
+
+def upsert(
+    model: type[Model],
+    columns: Mapping[str, Sequence[Any]],
+    *,
+    key: UniqueKey | None,
+    keep: frozenset[str] = frozenset(),
+) -> int:
+    """Insert the rows; where `key` is taken, update every column but the key, `id` and `keep`.
+
+    `columns` maps database column names to equally long sequences. Without a key rows are only
+    inserted. Returns the number of rows written.
+    """
+    names = tuple(columns)
+    count = len(columns[names[0]])
+    if count == 0:
+        return 0
+    rows: Iterable[tuple[Any, ...]] = zip(*columns.values(), strict=True)
+    ending = _conflict_clause(names, key, keep)
+    if is_postgres():
+        _copy(model, names, rows, ending)
+    else:
+        _executemany(model, names, rows, ending)
+    return count
+
+
+def _conflict_clause(names: tuple[str, ...], key: UniqueKey | None, keep: frozenset[str]) -> str:
+    if key is None:
+        return ""
+    fixed = {"id", *key.columns, *keep}
+    changes = ", ".join(f"{_quote(n)} = excluded.{_quote(n)}" for n in names if n not in fixed)
+    return f"on conflict {key.sql()} do update set {changes}"
+
+
+def _executemany(
+    model: type[Model], names: tuple[str, ...], rows: Iterable[tuple[Any, ...]], ending: str
+) -> None:
+    connection.ensure_connection()
+    into = f"{_quote(model._meta.db_table)} ({', '.join(map(_quote, names))})"
+    values = ", ".join("?" * len(names))
+    sql = f"insert into {into} values ({values}) {ending}"  # noqa: S608 - names of our own models
+    with connection.wrap_database_errors:
+        connection.connection.executemany(sql, rows)
+
+
+def _copy(
+    model: type[Model], names: tuple[str, ...], rows: Iterable[tuple[Any, ...]], ending: str
+) -> None:
+    table = _quote(model._meta.db_table)
+    listed = ", ".join(map(_quote, names))
+    statements = (
+        f"create temporary table bulk_rows on commit drop as select {listed} from {table} limit 0",  # noqa: S608
+        f"copy bulk_rows ({listed}) from stdin",
+        f"insert into {table} ({listed}) select {listed} from bulk_rows {ending}",  # noqa: S608
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("drop table if exists bulk_rows")
+        cursor.execute(statements[0])
+        with cursor.copy(statements[1]) as copy:
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute(statements[2])
+        cursor.execute("drop table bulk_rows")
+
+
+def delete_where(model: type[Model], column: str, values: Sequence[int]) -> None:
+    """Delete the rows whose integer column holds one of the values (no cascades, no signals)."""
+    if not values:
+        return
+    table = _quote(model._meta.db_table)
+    if is_postgres():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"delete from {table} where {_quote(column)} = any(%s)",  # noqa: S608
+                [list(values)],
+            )
+        return
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        connection.connection.executemany(
+            f"delete from {table} where {_quote(column)} = ?",  # noqa: S608
+            ((value,) for value in values),
+        )
