@@ -135,7 +135,7 @@ def signal(**fields: Any) -> dict[str, Any]:
     return row
 
 
-def trade(*, exit: float, exit_time: int, **fields: Any) -> dict[str, Any]:  # noqa: A002
+def trade(*, exit: float, exit_time: int, **fields: Any) -> dict[str, Any]:
     """An executed trade's row under TRADE; its initial stop is the barrier."""
     row = DEFAULTS | {"is_trade": True, "horizon": "TRADE", "executed": True, "quantity": 1.0}
     row |= {"fill_exit": exit, "fill_exit_time": exit_time, "end_time": exit_time} | fields

@@ -1,0 +1,232 @@
+"""An index over bars that answers first-touch questions in few steps.
+
+Bars are grouped by 8, 64, 512 and 4096. A group knows its highest high, its lowest low and its
+largest run-down (best earlier high minus a later low). The three form a monoid, so skipping a
+group that touches no barrier loses nothing: excursions and drawdown stay exact.
+
+`walk` moves many cases forward in lockstep. A case skips the largest group that starts where it
+stands, ends inside its window and touches nothing; a group that touches is entered instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trading.core.candles import I64
+
+from .types import I8
+
+Prices = NDArray[Any]  # int32 where prices are small enough, else int64
+
+FAN_BITS = 3
+LEVELS = 4
+_FAN = 1 << FAN_BITS
+_TOP = 1 << (FAN_BITS * LEVELS)
+_SHIFT = np.arange(LEVELS + 1, dtype=np.int64) * FAN_BITS
+_SIZE = np.int64(1) << _SHIFT
+_CHUNK = 1 << 13  # cases that move together: their working arrays stay in the cache
+_COMPACT_EVERY = 6
+
+
+def _largest_group(up_to: int, starts: bool) -> I8:
+    """Per number: the largest level whose groups start there, or that has at most as many bars."""
+    number = np.arange(up_to)[:, None]
+    sizes = _SIZE[None, 1:]
+    result: I8 = (
+        ((number % sizes == 0) if starts else (number >= sizes)).sum(axis=1).astype(np.int8)
+    )
+    return result
+
+
+_STARTS = _largest_group(_TOP, starts=True)
+_FITS = _largest_group(_TOP + 1, starts=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockIndex:
+    """All levels in one array each; level k starts at `offset[k]`, level 0 are the bars."""
+
+    high: Prices
+    low: Prices
+    fall: Prices
+    offset: I64
+    beyond: int  # larger than any price, either sign
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Walk:
+    """Where each case ended. `bar` is the touching bar, -1 without a touch; `hit`: 0 none,
+    1 stop, 2 target, 3 both. `high`, `low`, `fall` are taken up to and including the touching bar
+    (or the whole window), `high_bar`/`low_bar` the first bars that reach them; for an empty window
+    they are 0 and -1."""
+
+    bar: I64
+    hit: I8
+    high: I64
+    low: I64
+    fall: I64
+    high_bar: I64
+    low_bar: I64
+
+
+def build_index(high: I64, low: I64) -> BlockIndex:
+    """Index of one series; O(n)."""
+    largest = max(int(np.abs(high).max(initial=0)), int(np.abs(low).max(initial=0)))
+    # Half as many bytes to fetch where the prices allow it.
+    dtype, beyond = (np.int32, 2**29) if largest < 2**28 else (np.int64, 2**61)
+    levels: list[tuple[Prices, Prices, Prices]] = [
+        (high.astype(dtype), low.astype(dtype), np.zeros(high.size, dtype))
+    ]
+    for _ in range(LEVELS):
+        levels.append(_grouped(*levels[-1], beyond))
+    sizes = [level[0].size for level in levels]
+    offset = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    high, low, fall = (np.concatenate([level[i] for level in levels]) for i in range(3))
+    return BlockIndex(high, low, fall, offset, beyond)
+
+
+def _grouped(
+    high: Prices,
+    low: Prices,
+    fall: Prices,
+    beyond: int,
+) -> tuple[Prices, Prices, Prices]:
+    missing = -high.size % _FAN
+
+    def rows(column: Prices, fill: int) -> Prices:
+        return np.pad(column, (0, missing), constant_values=fill).reshape(-1, _FAN)
+
+    highs, lows, falls = rows(high, -beyond), rows(low, beyond), rows(fall, 0)
+    best = np.maximum.accumulate(highs, axis=1)
+    across = (best[:, :-1] - lows[:, 1:]).max(axis=1)
+    return highs.max(axis=1), lows.min(axis=1), np.maximum(across, falls.max(axis=1))
+
+
+def walk(index: BlockIndex, first: I64, end: I64, stop: I64, target: I64) -> Walk:
+    """First touch of low <= stop or high >= target among bars [first, end), for every case.
+
+    All arguments have shape (n,); `end` <= number of bars; a barrier beyond every price is none.
+    """
+    n = first.size
+    out = Walk(
+        np.full(n, -1, np.int64),
+        np.zeros(n, np.int8),
+        np.zeros(n, np.int64),
+        np.zeros(n, np.int64),
+        np.zeros(n, np.int64),
+        np.full(n, -1, np.int64),
+        np.full(n, -1, np.int64),
+    )
+    todo = np.flatnonzero(first < end)
+    for begin in range(0, todo.size, _CHUNK):
+        _walk_chunk(index, todo[begin : begin + _CHUNK], first, end, stop, target, out)
+    return out
+
+
+def _walk_chunk(
+    index: BlockIndex, rows: I64, first: I64, end: I64, stop: I64, target: I64, out: Walk
+) -> None:
+    dtype, beyond = index.high.dtype, index.beyond
+    at, until = first[rows], end[rows]
+    below = np.clip(stop[rows], -beyond, beyond).astype(dtype)
+    above = np.clip(target[rows], -beyond, beyond).astype(dtype)
+    state = _State(
+        rows,
+        at,
+        until,
+        below,
+        above,
+        np.minimum(_STARTS[at & (_TOP - 1)], _FITS[np.minimum(until - at, _TOP)]),
+        np.full(rows.size, -beyond, dtype),
+        np.full(rows.size, beyond, dtype),
+        np.zeros(rows.size, dtype),
+        np.full(rows.size, -1, np.int64),
+        np.full(rows.size, -1, np.int64),
+        np.zeros(rows.size, np.int8),
+    )
+    step = 0
+    while state.rows.size:
+        _advance(index, state)
+        step += 1
+        if step % _COMPACT_EVERY == 0:
+            running = state.at < state.until
+            if not running.all():
+                _store(index, state.where(~running), out)
+                state = state.where(running)
+
+
+@dataclass(slots=True, eq=False)
+class _State:
+    """Cases under way. A case is done when `at` reaches `until`, which a touch makes it do."""
+
+    rows: I64
+    at: I64
+    until: I64
+    below: Prices
+    above: Prices
+    level: I8
+    high: Prices
+    low: Prices
+    fall: Prices
+    high_node: I64
+    low_node: I64
+    hit: I8
+
+    def where(self, mask: NDArray[np.bool_]) -> _State:
+        return _State(*(getattr(self, name)[mask] for name in self.__slots__))
+
+
+def _advance(index: BlockIndex, s: _State) -> None:
+    node = index.offset[s.level] + (s.at >> _SHIFT[s.level])
+    np.minimum(node, index.high.size - 1, out=node)  # a finished case may stand behind the last bar
+    high, low = index.high[node], index.low[node]
+    stopped, reached = low <= s.below, high >= s.above
+    touches = stopped | reached
+    running = s.at < s.until
+    enter = touches & (s.level > 0) & running
+    take = running & ~enter
+
+    np.maximum(s.fall, index.fall[node], out=s.fall, where=take)
+    np.maximum(s.fall, s.high - low, out=s.fall, where=take)
+    np.copyto(s.high_node, node, where=take & (high > s.high))
+    np.copyto(s.low_node, node, where=take & (low < s.low))
+    np.maximum(s.high, high, out=s.high, where=take)
+    np.minimum(s.low, low, out=s.low, where=take)
+
+    ends = take & touches
+    np.copyto(s.hit, stopped + 2 * reached.astype(np.int8), where=ends)
+    np.add(s.at, _SIZE[s.level], out=s.at, where=take)
+    np.copyto(s.until, s.at, where=ends)
+    ahead = np.minimum(_STARTS[s.at & (_TOP - 1)], _FITS[np.minimum(s.until - s.at, _TOP)])
+    s.level = np.where(enter, s.level - 1, ahead).astype(np.int8)
+
+
+def _store(index: BlockIndex, s: _State, out: Walk) -> None:
+    out.hit[s.rows] = s.hit
+    out.bar[s.rows] = np.where(s.hit > 0, s.at - 1, -1)
+    out.high[s.rows] = s.high
+    out.low[s.rows] = s.low
+    out.fall[s.rows] = s.fall
+    out.high_bar[s.rows] = _first_bar(index, index.high, s.high_node)
+    out.low_bar[s.rows] = _first_bar(index, index.low, s.low_node)
+
+
+def _first_bar(index: BlockIndex, column: Prices, node: I64) -> I64:
+    """The first bar below each node that has the node's value."""
+    node = node.copy()
+    value = column[node]
+    for level in range(LEVELS, 0, -1):
+        inside = np.flatnonzero(node >= index.offset[level])
+        if not inside.size:
+            continue
+        child = index.offset[level - 1] + (node[inside] - index.offset[level]) * _FAN
+        children = child[:, None] + np.arange(_FAN)
+        # The last group may be short; what follows it belongs to the next level.
+        last = index.offset[level] - 1
+        same = (column[np.minimum(children, last)] == value[inside][:, None]) & (children <= last)
+        node[inside] = child + np.argmax(same, axis=1)
+    return node

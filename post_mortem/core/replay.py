@@ -1,0 +1,303 @@
+"""First-touch replay: what prices did between entry and exit, for all cases in one pass.
+
+Conventions (tests/core/test_boundaries.py has one worked example each):
+
+- A long touches its stop when a low is at or below it and its target when a high is at or above
+  it, on the side of the book on which it exits: bids for a long and asks for a short where the
+  series has quotes, the given prices otherwise. A short is a long on the mirrored series.
+- The window begins with the bar that opens exactly at the entry, or with the first bar after an
+  entry inside one. It ends with the last bar that closes by the horizon's end, or under TRADE with
+  the bar of the exit.
+- One bar that touches both is the stop.
+- A limit or stop entry fills, at its level, in the first bar of the window whose entry side
+  reaches it. A bar that opens at or beyond the level counts whole; otherwise the window begins
+  with the next bar, except that a limit's fill bar that also reaches the stop is a stop: the price
+  had to pass the limit first. Nothing filled by the end: `first` and `exit` are -1.
+- A stop or target on the wrong side of the entry is no barrier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trading.core.candles import F64, I64, Candles, mirror
+from trading.core.sessions import expected_bars
+from trading.core.units import scaled, to_half_points
+
+from .blocks import BlockIndex, Walk, build_index, walk
+from .types import NO_STOP, NO_TARGET, NO_TIME, Bool, CaseBatch, Paths
+
+LIMIT, STOP_ENTRY = 1, 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Side:
+    """One side's view of the series, turned so that the position is long."""
+
+    open: I64
+    high: I64
+    low: I64
+    entry_open: I64
+    entry_high: I64
+    entry_low: I64
+    index: BlockIndex
+    entry_index: BlockIndex
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Window:
+    first: I64
+    last: I64
+    inside: I64  # the bar inside which the entry lies, -1 where it lies on an open or nowhere
+    n_bars: I64
+    n_expected: I64
+    reached_end: Bool
+
+
+def replay(batch: CaseBatch) -> Paths:
+    """Paths of all cases; arrays of length N, bars are indices into `batch.market.candles`."""
+    window = _windows(batch)
+    stop, target = _barriers(batch)
+    paths = _empty_paths(window)
+    for side in (1, -1):
+        rows = np.flatnonzero(batch.side == side)
+        if rows.size and len(batch.market.candles):
+            view = _side(batch.market.candles, side)
+            _replay_side(batch, view, rows, window, stop[rows], target[rows], paths)
+    return paths
+
+
+def reference_entry(batch: CaseBatch) -> F64:
+    """The planned entry: what was requested of a trade where known, else the judged entry."""
+    requested = batch.is_trade & np.isfinite(batch.requested_entry)
+    result: F64 = np.where(requested, batch.requested_entry, batch.entry_price)
+    return result
+
+
+def bad_stop_side(batch: CaseBatch) -> Bool:
+    """Stops at or beyond the planned entry on its profit side; no barrier, no risk."""
+    return _wrong_side(batch, batch.stop_price, -1)
+
+
+def _wrong_side(batch: CaseBatch, price: F64, direction: int) -> Bool:
+    point = batch.market.point
+    distance = scaled(price, point) - scaled(reference_entry(batch), point)
+    result: Bool = direction * batch.side * distance <= 0
+    return result
+
+
+def entry_bars(candles: Candles, bar_ns: int, time: I64) -> tuple[I64, I64]:
+    """(first bar at or after each time, bar that contains it or -1 where none is stored)."""
+    after = np.searchsorted(candles.time, time, side="left").astype(np.int64)
+    if not len(candles):
+        return after, np.full(time.shape, -1, np.int64)
+    last = len(candles) - 1
+    on_open = (after <= last) & (candles.time[np.minimum(after, last)] == time)
+    before = candles.time[np.maximum(after - 1, 0)]
+    inside = (after > 0) & (before + bar_ns > time)
+    return after, np.where(on_open, after, np.where(inside, after - 1, -1))
+
+
+def _barriers(batch: CaseBatch) -> tuple[I64, I64]:
+    """Stop and target turned so that the position is long; those on the wrong side removed."""
+    bad_target = _wrong_side(batch, batch.target_price, 1)
+    has_stop = (batch.stop != NO_STOP) & np.isfinite(batch.stop_price) & ~bad_stop_side(batch)
+    has_target = (batch.target != NO_TARGET) & np.isfinite(batch.target_price) & ~bad_target
+    stop = np.where(has_stop, batch.side * np.where(has_stop, batch.stop, 0), NO_STOP)
+    target = np.where(has_target, batch.side * np.where(has_target, batch.target, 0), NO_TARGET)
+    return stop, target
+
+
+def _windows(batch: CaseBatch) -> _Window:
+    market, trade = batch.market, batch.is_trade
+    time, bar_ns = market.candles.time, market.bar_ns
+    end = np.where(trade, batch.fill_exit_time, batch.end_time)
+    known = end != NO_TIME
+    end = np.where(known, end, batch.entry_time)
+    last_open = np.where(trade, end, end - bar_ns)
+    first, container = entry_bars(market.candles, bar_ns, batch.entry_time)
+    last = np.searchsorted(time, last_open, side="right").astype(np.int64) - 1
+    last = np.where(known, np.maximum(last, first - 1), first - 1)
+    data_end = int(time[-1]) + bar_ns if time.size else NO_TIME
+    offset = int(time[0]) % bar_ns if time.size else 0
+    opens_by = np.where(known, last_open + 1, batch.entry_time)
+    return _Window(
+        first=first,
+        last=last,
+        inside=np.where(container == first, -1, container),
+        n_bars=last - first + 1,
+        n_expected=expected_bars(market.kind, bar_ns, batch.entry_time, opens_by, offset),
+        reached_end=known & (np.where(trade, data_end > end, data_end >= end)),
+    )
+
+
+def _empty_paths(window: _Window) -> Paths:
+    n = window.first.size
+
+    def zeros(dtype: type = np.int64) -> NDArray[np.generic]:
+        return np.zeros(n, dtype)
+
+    return Paths(
+        first=window.first.copy(),
+        last=window.last,
+        exit=window.last.copy(),
+        hit=np.zeros(n, np.int8),
+        gap=np.zeros(n, np.bool_),
+        mfe=np.zeros(n, np.int64),
+        mae=np.zeros(n, np.int64),
+        drawdown=np.zeros(n, np.int64),
+        mfe_bar=np.full(n, -1, np.int64),
+        mae_bar=np.full(n, -1, np.int64),
+        n_bars=window.n_bars,
+        n_expected=window.n_expected,
+        reached_end=window.reached_end,
+        skipped_touch=np.zeros(n, np.bool_),
+    )
+
+
+def _side(candles: Candles, side: int) -> _Side:
+    turned = candles if side > 0 else mirror(candles)
+    quotes = turned.quotes
+    if quotes is None:
+        index = build_index(turned.high, turned.low)
+        columns = (turned.open, turned.high, turned.low)
+        return _Side(*columns, *columns, index, index)
+    return _Side(
+        quotes.bid_open,
+        quotes.bid_high,
+        quotes.bid_low,
+        quotes.ask_open,
+        quotes.ask_high,
+        quotes.ask_low,
+        build_index(quotes.bid_high, quotes.bid_low),
+        build_index(quotes.ask_high, quotes.ask_low),
+    )
+
+
+def _replay_side(
+    batch: CaseBatch,
+    view: _Side,
+    rows: I64,
+    window: _Window,
+    stop: I64,
+    target: I64,
+    paths: Paths,
+) -> None:
+    first, last = window.first[rows], window.last[rows]
+    skipped = window.inside[rows]
+    touched = _bar_touches(view, skipped, stop, target)
+    stopped_at_fill = np.full(rows.size, -1, np.int64)
+    orders = np.flatnonzero((batch.entry_kind[rows] > 0) & ~batch.is_trade[rows])
+    if orders.size:
+        fills = _fill_orders(
+            batch, view, rows[orders], first[orders], last[orders], skipped[orders]
+        )
+        limit = batch.entry_kind[rows[orders]] == LIMIT
+        _enter_orders(view, fills, orders, limit, stop, target, first, touched, stopped_at_fill)
+    found = walk(view.index, first, np.where(first < 0, -1, last + 1), stop, target)
+    _write(batch, view, rows, first, last, stop, found, paths)
+    paths.skipped_touch[rows] = touched
+    _write_fill_stops(batch, view, rows, stopped_at_fill, stop, paths)
+
+
+def _bar_touches(view: _Side, bar: I64, stop: I64, target: I64) -> Bool:
+    at = np.maximum(bar, 0)
+    result: Bool = (bar >= 0) & ((view.low[at] <= stop) | (view.high[at] >= target))
+    return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fills:
+    bar: I64  # -1: not filled
+    whole: Bool  # the bar opened at or beyond the level, so all of it counts
+    skipped: Bool  # the order could have filled in the skipped part of the entry bar
+
+
+def _fill_orders(
+    batch: CaseBatch, view: _Side, rows: I64, first: I64, last: I64, skipped: I64
+) -> _Fills:
+    limit = batch.entry_kind[rows] == LIMIT
+    level = to_half_points(batch.side[rows] * batch.entry_price[rows], batch.market.point, limit)
+    below, above = np.where(limit, level, NO_STOP), np.where(limit, NO_TARGET, level)
+    bar = walk(view.entry_index, first, last + 1, below, above).bar
+    opened = view.entry_open[np.maximum(bar, 0)]
+    at = np.maximum(skipped, 0)
+    could = np.where(limit, view.entry_low[at] <= level, view.entry_high[at] >= level)
+    return _Fills(
+        bar,
+        (bar >= 0) & np.where(limit, opened <= level, opened >= level),
+        (skipped >= 0) & could,
+    )
+
+
+def _enter_orders(
+    view: _Side,
+    fills: _Fills,
+    orders: I64,
+    limit: Bool,
+    stop: I64,
+    target: I64,
+    first: I64,
+    touched: Bool,
+    stopped_at_fill: I64,
+) -> None:
+    """Move the windows of orders to their fills, in place."""
+    inside = (fills.bar >= 0) & ~fills.whole
+    at = np.maximum(fills.bar, 0)
+    stopped = inside & limit & (view.low[at] <= stop[orders])
+    could = inside & ~stopped & _bar_touches(view, fills.bar, stop[orders], target[orders])
+    touched[orders] = could | fills.skipped
+    stopped_at_fill[orders] = np.where(stopped, fills.bar, -1)
+    first[orders] = np.where(inside, fills.bar + 1, fills.bar)
+
+
+def _write(
+    batch: CaseBatch,
+    view: _Side,
+    rows: I64,
+    first: I64,
+    last: I64,
+    stop: I64,
+    found: Walk,
+    paths: Paths,
+) -> None:
+    judged = (first >= 0) & (first <= last)
+    entry = np.rint(scaled(batch.side[rows] * batch.entry_price[rows], batch.market.point))
+    entry = entry.astype(np.int64)
+    paths.first[rows] = first
+    paths.exit[rows] = np.where(found.bar >= 0, found.bar, np.where(first < 0, -1, last))
+    paths.hit[rows] = found.hit
+    paths.gap[rows] = _gap(batch, view, rows, found.bar, (found.hit & 1) > 0, stop)
+    paths.mfe[rows] = np.where(judged, np.maximum(found.high - entry, 0), 0)
+    paths.mae[rows] = np.where(judged, np.maximum(entry - found.low, 0), 0)
+    paths.drawdown[rows] = found.fall
+    paths.mfe_bar[rows] = found.high_bar
+    paths.mae_bar[rows] = found.low_bar
+
+
+def _gap(batch: CaseBatch, view: _Side, rows: I64, bar: I64, stopped: Bool, stop: I64) -> Bool:
+    """Stopped by a bar that opened beyond the stop (at it is no gap)."""
+    opened = view.open[np.maximum(bar, 0)]
+    exact = batch.side[rows] * scaled(np.nan_to_num(batch.stop_price[rows]), batch.market.point)
+    between = stopped & (opened == stop) & (exact > stop)
+    result: Bool = between | (stopped & (opened < stop))
+    return result
+
+
+def _write_fill_stops(
+    batch: CaseBatch, view: _Side, rows: I64, bar: I64, stop: I64, paths: Paths
+) -> None:
+    """Limits that were stopped in the bar of their fill: that bar is the whole window."""
+    hit = np.flatnonzero(bar >= 0)
+    if not hit.size:
+        return
+    at, where = bar[hit], rows[hit]
+    entry = np.rint(scaled(batch.side[where] * batch.entry_price[where], batch.market.point))
+    paths.first[where] = paths.exit[where] = paths.mfe_bar[where] = paths.mae_bar[where] = at
+    paths.hit[where] = 1
+    paths.gap[where] = False
+    paths.mfe[where] = 0
+    paths.mae[where] = paths.drawdown[where] = entry.astype(np.int64) - view.low[at]

@@ -1,0 +1,181 @@
+"""The replay written as a loop over bars, slow and plain, to check the fast one against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from post_mortem.core.types import NO_TIME, Market
+
+
+@dataclass
+class OraclePath:
+    first: int = -1
+    last: int = -1
+    exit: int = -1
+    hit: int = 0
+    gap: bool = False
+    mfe: int = 0
+    mae: int = 0
+    drawdown: int = 0
+    mfe_bar: int = -1
+    mae_bar: int = -1
+    reached_end: bool = False
+    skipped_touch: bool = False
+
+
+@dataclass
+class _Bars:
+    """Open, high, low of the side on which the position is left, and of the one it is entered."""
+
+    time: list[int]
+    leave: list[tuple[int, int, int]]
+    enter: list[tuple[int, int, int]]
+
+
+def _bars(market: Market, side: int) -> _Bars:
+    candles = market.candles
+    names = ("open", "high", "low")
+    plain = [tuple(int(getattr(candles, n)[i]) for n in names) for i in range(len(candles))]
+    if candles.quotes is None:
+        return _Bars(candles.time.tolist(), plain, plain)  # type: ignore[arg-type]
+
+    def book(which: str) -> list[Any]:
+        columns = [getattr(candles.quotes, f"{which}_{n}") for n in names]
+        return [tuple(int(c[i]) for c in columns) for i in range(len(candles))]
+
+    leave, enter = ("bid", "ask") if side > 0 else ("ask", "bid")
+    return _Bars(candles.time.tolist(), book(leave), book(enter))
+
+
+def _level(price: float, point: Decimal) -> Decimal:
+    """A price in half-points; float dirt away from the grid is on the grid."""
+    level = Decimal(repr(price)) * 2 / point
+    nearest = level.to_integral_value()
+    return nearest if abs(level - nearest) <= Decimal("0.000001") else level
+
+
+class Oracle:
+    """Replays one row (a dictionary as in `cases.py`) on one market."""
+
+    def __init__(self, market: Market, row: dict[str, Any]) -> None:
+        self.market, self.row, self.side = market, row, row["side"]
+        self.bars = _bars(market, self.side)
+        self.entry = _level(row["entry_price"], market.point)
+        planned = row["requested_entry"] if row["is_trade"] else float("nan")
+        self.planned = self.entry if planned != planned else _level(planned, market.point)
+        self.stop = self._barrier("stop_price", -1)
+        self.target = self._barrier("target_price", 1)
+
+    def _barrier(self, name: str, direction: int) -> Decimal | None:
+        price = self.row[name]
+        if price != price:
+            return None
+        level = _level(price, self.market.point)
+        return level if direction * self.side * (level - self.planned) > 0 else None
+
+    def touches_stop(self, bar: tuple[int, int, int]) -> bool:
+        _, high, low = bar
+        if self.stop is None:
+            return False
+        return low <= self.stop if self.side > 0 else high >= self.stop
+
+    def touches_target(self, bar: tuple[int, int, int]) -> bool:
+        _, high, low = bar
+        if self.target is None:
+            return False
+        return high >= self.target if self.side > 0 else low <= self.target
+
+    def beyond_stop(self, bar: tuple[int, int, int]) -> bool:
+        if self.stop is None:
+            return False
+        return bar[0] < self.stop if self.side > 0 else bar[0] > self.stop
+
+    def fills(self, price: int) -> bool:
+        """Whether an order for the entry fills at a price of the entry side."""
+        rising = (self.row["entry_kind"] == 1) != (self.side > 0)
+        return price >= self.entry if rising else price <= self.entry
+
+    def order_touched(self, bar: tuple[int, int, int]) -> bool:
+        return self.fills(bar[1]) or self.fills(bar[2])
+
+    def path(self) -> OraclePath:
+        path = OraclePath()
+        self._window(path)
+        ordered = bool(self.row["entry_kind"]) and not self.row["is_trade"]
+        if ordered and self._enter(path):
+            return path
+        self._walk(path)
+        return path
+
+    def _window(self, path: OraclePath) -> None:
+        row, bar_ns, times = self.row, self.market.bar_ns, self.bars.time
+        entry, is_trade = row["entry_time"], row["is_trade"]
+        end = row["fill_exit_time"] if is_trade else row["end_time"]
+        path.first = sum(t < entry for t in times)
+        if end == NO_TIME:
+            path.last = path.exit = path.first - 1
+            return
+        inside = sum(t <= end if is_trade else t + bar_ns <= end for t in times)
+        path.last = path.exit = max(inside - 1, path.first - 1)
+        if times:
+            data_end = times[-1] + bar_ns
+            path.reached_end = data_end > end if is_trade else data_end >= end
+        before = path.first - 1
+        cut = before >= 0 and times[before] + bar_ns > entry
+        if cut and (path.first == len(times) or times[path.first] != entry):
+            self._skip(path, before)
+
+    def _skip(self, path: OraclePath, bar: int) -> None:
+        if self.row["entry_kind"] and not self.row["is_trade"]:
+            path.skipped_touch = self.order_touched(self.bars.enter[bar])
+        else:
+            leave = self.bars.leave[bar]
+            path.skipped_touch = self.touches_stop(leave) or self.touches_target(leave)
+
+    def _enter(self, path: OraclePath) -> bool:
+        """Find the fill of an order. True when that already settled the path."""
+        for i in range(path.first, path.last + 1):
+            if not self.order_touched(self.bars.enter[i]):
+                continue
+            if self.fills(self.bars.enter[i][0]):
+                path.first = i
+                return False
+            bar = self.bars.leave[i]
+            if self.row["entry_kind"] == 1 and self.touches_stop(bar):
+                self._stopped_at_fill(path, i)
+                return True
+            path.skipped_touch |= self.touches_stop(bar) or self.touches_target(bar)
+            path.first = i + 1
+            return False
+        path.first = path.exit = -1
+        return True
+
+    def _stopped_at_fill(self, path: OraclePath, i: int) -> None:
+        path.first = path.exit = path.mfe_bar = path.mae_bar = i
+        path.hit = 1
+        _, high, low = self.bars.leave[i]
+        worst = low if self.side > 0 else high
+        path.mae = path.drawdown = int(self.side * (round(self.entry) - worst))
+
+    def _walk(self, path: OraclePath) -> None:
+        best: int | None = None
+        worst: int | None = None
+        for i in range(path.first, path.last + 1):
+            bar = self.bars.leave[i]
+            up, down = (bar[1], bar[2]) if self.side > 0 else (-bar[2], -bar[1])
+            if best is not None:
+                path.drawdown = max(path.drawdown, best - down)
+            if best is None or up > best:
+                best, path.mfe_bar = up, i
+            if worst is None or down < worst:
+                worst, path.mae_bar = down, i
+            path.hit = self.touches_stop(bar) + 2 * self.touches_target(bar)
+            if path.hit:
+                path.exit = i
+                path.gap = self.touches_stop(bar) and self.beyond_stop(bar)
+                break
+        if best is not None and worst is not None:
+            entry = self.side * round(self.entry)
+            path.mfe, path.mae = max(best - entry, 0), max(entry - worst, 0)
