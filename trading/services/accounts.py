@@ -1,0 +1,80 @@
+"""Desks, accounts and who they belong to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+
+from trading.core.errors import NotFoundError, UserError
+from trading.models import Account, Desk, Membership, Role, editable_accounts
+
+LOCAL_USER = "trader"
+PERSONAL_ACCOUNT = "Main"
+_NAME_LENGTH = 80
+
+
+@transaction.atomic
+def ensure_personal_desk(*, user: Any) -> Account:
+    """A desk of the user's own with one account, made once; the user runs it."""
+    own = Account.objects.filter(owner=user, desk__is_demo=False).order_by("pk").first()
+    if own is not None:
+        return own
+    desk = Desk.objects.create(name=f"{user.get_username()}'s desk"[:_NAME_LENGTH])
+    Membership.objects.create(user=user, desk=desk, role=Role.ADMIN)
+    return Account.objects.create(desk=desk, owner=user, name=PERSONAL_ACCOUNT)
+
+
+def find_account(*, user: Any, name: str) -> Account | None:
+    """The account of this name that the user may change, the user's own first."""
+    found = list(editable_accounts(user).filter(name=name).order_by("pk")[:100])
+    own = [account for account in found if account.owner_id == user.pk]
+    candidates = own or found
+    if len(candidates) > 1:
+        desks = ", ".join(str(account.desk) for account in candidates)
+        raise UserError(
+            "account_ambiguous",
+            f"{name!r} is an account of several desks: {desks}",
+            field="account",
+        )
+    return candidates[0] if candidates else None
+
+
+@transaction.atomic
+def get_or_create_account(*, user: Any, name: str) -> tuple[Account, bool]:
+    """(account, whether it is new): the user's account of this name, made on the personal desk."""
+    wanted = name.strip()
+    if not wanted or len(wanted) > _NAME_LENGTH:
+        raise UserError("account", f"an account's name has 1 to {_NAME_LENGTH} characters")
+    found = find_account(user=user, name=wanted)
+    if found is not None:
+        return found, False
+    desk = ensure_personal_desk(user=user).desk
+    return Account.objects.get_or_create(desk=desk, name=wanted, defaults={"owner": user})
+
+
+@transaction.atomic
+def local_user(*, username: str | None = None) -> tuple[Any, bool]:
+    """(user, whether it is new) for whom a command works.
+
+    The named user; else the only one there is; on a database without users a local one, who
+    cannot sign in until a password is set. Among several none is guessed.
+    """
+    users: Any = get_user_model()._default_manager
+    if username is not None:
+        found = users.filter(username=username).first()
+        if found is None:
+            raise NotFoundError("no_such_user", f"there is no user {username!r}", field="user")
+        return found, False
+    existing = list(users.order_by("pk")[:2])
+    if len(existing) > 1:
+        raise UserError(
+            "user_required", "there are several users: say for whom with --user", field="user"
+        )
+    if existing:
+        return existing[0], False
+    created: AbstractBaseUser = users.create_user(username=LOCAL_USER)
+    ensure_personal_desk(user=created)
+    return created, True
