@@ -48,6 +48,8 @@ class Subject:
     news: Mapping[int, tuple[int, str, str]] = field(default_factory=dict)
     """News by key: (time ns, currency, title)."""
     bar_ns: int = 0
+    bars: Sequence[int] = ()
+    """Open times (ns) of the stored bars from the entry bar on, where the reader has them."""
     feeds: Mapping[str, str] = field(default_factory=dict)
     """What was there to check with: candles, spread, news, peers, fills, history ... in words."""
 

@@ -45,6 +45,19 @@ CAUSES: tuple[str, ...] = (
     "user_psychology",
     "unknown",
 )
+CAUSE_LABELS: Mapping[str, str] = {
+    "news_shock": "News shock",
+    "regime_drift": "Regime drift",
+    "volatility_spike": "Volatility spike",
+    "liquidity_event": "Liquidity event",
+    "external_shock": "External shock",
+    "spread_slippage": "Spread and slippage",
+    "model_error": "Model error",
+    "detector_misid": "Setup misread",
+    "false_positive": "False-positive setup",
+    "user_psychology": "Trading behaviour",
+    "unknown": "No specific cause",
+}
 SETUPS: tuple[str, ...] = ("bos", "choch", "fvg", "order_block", "breakout", "sweep")
 
 

@@ -6,22 +6,9 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from post_mortem.core.types import CAUSES
+from post_mortem.core.types import CAUSE_LABELS, CAUSES
 from trading.models import Account, CandleSeries, Desk, OwnedQuerySet, SharedQuerySet, Signal, Trade
 
-CAUSE_LABELS = {
-    "news_shock": "News shock",
-    "regime_drift": "Regime drift",
-    "volatility_spike": "Volatility spike",
-    "liquidity_event": "Liquidity event",
-    "external_shock": "External shock",
-    "spread_slippage": "Spread and slippage",
-    "model_error": "Model error",
-    "detector_misid": "Setup misread",
-    "false_positive": "False-positive setup",
-    "user_psychology": "Trading behaviour",
-    "unknown": "No specific cause",
-}
 CAUSE_CHOICES = [(name, CAUSE_LABELS[name]) for name in CAUSES]
 
 
