@@ -38,9 +38,9 @@ MAX_LENGTH: Final = 255
 View = Callable[..., Response]
 
 
-def idempotent(*, atomic: bool = True) -> Callable[[View], View]:
-    """Decorate a `post` method. `atomic=False` is for effects that are idempotent themselves and
-    take too long for one transaction."""
+def idempotent(*, atomic: Callable[[Any], bool] = lambda view: True) -> Callable[[View], View]:
+    """Decorate a `post` method. `atomic(view)` is False for effects that are idempotent themselves
+    and take too long for one transaction."""
 
     def decorate(post: View) -> View:
         @wraps(post)
@@ -53,7 +53,7 @@ def idempotent(*, atomic: bool = True) -> Callable[[View], View]:
                 headers = {REPLAYED: "true"}
                 return Response(claim.response, status=claim.status_code, headers=headers)
             try:
-                with transaction.atomic() if atomic else nullcontext():
+                with transaction.atomic() if atomic(view) else nullcontext():
                     response = post(view, request, *args, **kwargs)
                     _keep(claim, response)
             except BaseException:

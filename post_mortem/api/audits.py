@@ -1,0 +1,133 @@
+"""Audits: verdicts with their causes and evidence, and a person's word on a cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from post_mortem.core.types import CAUSES
+from post_mortem.models import AuditRCA, CauseReview, InsightAudit
+from post_mortem.models.audits import CAUSE_CHOICES
+from post_mortem.selectors.access import readable
+from post_mortem.services import reviews
+from trading.core.errors import UserError
+from trading.core.types import Horizon
+from trading.models import Instrument
+
+from .audit_rows import (
+    AuditDetailSerializer,
+    AuditReviewSerializer,
+    AuditSerializer,
+    with_evidence,
+)
+from .base import Endpoint, ListEndpoint
+from .fields import MomentField, Query, StrictSerializer, StrictTextField
+from .idempotency import idempotent
+from .schema import IDEMPOTENCY, answers
+
+_OUTCOMES = {label: value for value, label in InsightAudit.Outcome.choices}
+
+
+class AuditQuery(Query):
+    symbol = serializers.CharField(max_length=30, required=False)
+    strategy = serializers.CharField(max_length=80, required=False)
+    horizon = serializers.ChoiceField([h.value for h in Horizon], required=False)
+    outcome = serializers.ChoiceField(list(_OUTCOMES), required=False)
+    cause = serializers.ChoiceField(CAUSES, required=False, help_text="Ranked at any place")
+
+    def get_fields(self) -> dict[str, Any]:
+        # `from` cannot be the name of an attribute.
+        ends = {"from": MomentField(required=False), "to": MomentField(is_end=True, required=False)}
+        return {**super().get_fields(), **ends}
+
+    def validate_symbol(self, value: str) -> str:
+        if not Instrument.objects.filter(symbol=value).exists():
+            raise serializers.ValidationError("No such symbol.", code="unknown_symbol")
+        return value
+
+
+def audits_matching(rows: QuerySet[InsightAudit], wanted: dict[str, Any]) -> QuerySet[InsightAudit]:
+    columns = {
+        "symbol": "signal__instrument__symbol",
+        "strategy": "signal__strategy",
+        "horizon": "horizon",
+        "from": "entry_time__gte",
+        "to": "entry_time__lt",
+    }
+    rows = rows.filter(**{columns[k]: v for k, v in wanted.items() if k in columns})
+    if "outcome" in wanted:
+        rows = rows.filter(outcome=_OUTCOMES[wanted["outcome"]])
+    if "cause" in wanted:
+        named = AuditRCA.objects.filter(audit=OuterRef("pk"), cause=wanted["cause"])
+        rows = rows.filter(Exists(named))
+    return rows
+
+
+class AuditList(ListEndpoint):
+    query_class = AuditQuery
+    row_class = AuditSerializer
+
+    @extend_schema(
+        operation_id="audits",
+        parameters=[AuditQuery],
+        responses=answers({200: AuditSerializer(many=True)}, 404),
+    )
+    def get(self, request: Request) -> Response:
+        """Audits, latest entry first. `from` and `to` bound the entry time."""
+        return super().get(request)
+
+    def rows(self, request: Request) -> QuerySet[InsightAudit]:
+        rows = InsightAudit.objects.visible_to(request.user)
+        joined = rows.select_related("signal__instrument", "trade").prefetch_related("causes")
+        matching = audits_matching(joined, self.wanted)
+        return matching.defer("record").order_by("-entry_time", "-pk")
+
+
+class AuditDetail(Endpoint):
+    @extend_schema(operation_id="audit", responses=answers({200: AuditDetailSerializer}, 404))
+    def get(self, request: Request, audit_id: int) -> Response:
+        """One audit with its numbered evidence."""
+        rows = InsightAudit.objects.select_related(
+            "signal__instrument", "trade", "series__instrument", "rule_snapshot", "account"
+        ).prefetch_related("causes", "reviews__user")
+        audit = readable(rows, user=request.user, pk=audit_id)
+        return Response(AuditDetailSerializer(with_evidence(audit)).data)
+
+
+class ReviewInSerializer(StrictSerializer):
+    cause = serializers.ChoiceField(CAUSE_CHOICES)
+    verdict = StrictTextField(max_length=10, help_text=", ".join(CauseReview.Verdict.values))
+
+
+class AuditReviews(Endpoint):
+    @extend_schema(
+        operation_id="audit_review",
+        parameters=[IDEMPOTENCY],
+        request=ReviewInSerializer,
+        responses=answers({200: AuditReviewSerializer}, 403, 404, 409, 415, 422),
+    )
+    @idempotent()
+    def post(self, request: Request, audit_id: int) -> Response:
+        """Confirm or reject a cause that this audit names. Your last word counts."""
+        given = self.body(request, ReviewInSerializer)
+        review = reviews.review_cause(audit_id=audit_id, user=request.user, **given)
+        return Response(AuditReviewSerializer(review).data)
+
+
+class AuditReview(Endpoint):
+    @extend_schema(
+        operation_id="audit_review_undo",
+        request=None,
+        responses=answers({204: None}, 403, 404),
+    )
+    def delete(self, request: Request, audit_id: int, cause: str) -> Response:
+        """Take back your word on a cause."""
+        if cause not in CAUSES:
+            raise UserError("unknown_cause", "No such cause.", field="cause")
+        reviews.undo_review(audit_id=audit_id, cause=cause, user=request.user)
+        return Response(status=204)
