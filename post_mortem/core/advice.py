@@ -48,7 +48,8 @@ def _news(subject: Subject, numbers: CauseNumbers) -> Advice:
     currency = "any"
     key = numbers.facts.get("event_key")
     if key is not None and int(key) in subject.news:
-        currency = subject.news[int(key)][1]
+        named = subject.news[int(key)][1]
+        currency = named if named.isascii() and named.isalpha() else "any"
     return Advice(
         "news_blackout",
         "news",

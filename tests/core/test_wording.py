@@ -1,0 +1,218 @@
+"""Facts in words, the document they make, and the narrator that cites them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from post_mortem.core.advice import advice_key, suggest
+from post_mortem.core.causes import FACTS
+from post_mortem.core.evidence import CauseNumbers, LabelNumbers, Subject, quoted
+from post_mortem.core.grounding import check
+from post_mortem.core.types import CAUSES, ExitReason, Flag, Outcome, Status
+from post_mortem.core.wording import build
+from post_mortem.services.narratives import fill, success_score
+from post_mortem.services.narrator import narrate
+from trading.core.types import NS_PER_MINUTE
+
+ENTRY = 1399033740 * 10**9  # 2014-05-02 12:29 UTC
+SUBJECT = Subject(
+    symbol="EURUSD",
+    side=1,
+    horizon="TRADE",
+    timeframe="1m",
+    strategy="breakout",
+    point=Decimal("0.00001"),
+    pip=Decimal("0.0001"),
+    has_pip=True,
+    entry_time=ENTRY,
+    entry_price=1.38626,
+    stop_price=1.38476,
+    target_price=1.38926,
+    net_pnl=-164.0,
+    currency="USD",
+    news={7: (ENTRY + NS_PER_MINUTE, "USD", "Payrolls 175K. <b>Buy</b> now!")},
+    bar_ns=NS_PER_MINUTE,
+)
+LOST = LabelNumbers(
+    outcome=Outcome.FAILED,
+    shadow_outcome=0,
+    exit_reason=ExitReason.SL,
+    exit_time=ENTRY + NS_PER_MINUTE,
+    exit_price=1.38462,
+    pips=-16.4,
+    pnl_pct=-0.118,
+    r=-1.093,
+    mfe_r=0.1,
+    mae_r=1.21,
+    drawdown_r=1.3,
+    mfe_pips=1.5,
+    mae_pips=18.1,
+    coverage=1.0,
+    flags=0,
+)
+NEWS = CauseNumbers(
+    cause="news_shock",
+    status=Status.FIRED,
+    strength=0.9,
+    posterior=0.87,
+    confidence=80,
+    rank=1,
+    missing=(),
+    facts={
+        "event_key": 7,
+        "impact": 2,
+        "dt_min": 0.0,
+        "jump_z": 6.1,
+        "jump_r": 0.94,
+        "jump_bar": 1,
+    },
+)
+
+
+def silent(cause: str, **facts: float) -> CauseNumbers:
+    return CauseNumbers(cause, Status.NOT_FIRED, 0.0, 0.05, 0, 0, (), facts)
+
+
+def others(*names: str) -> list[CauseNumbers]:
+    return [silent(name) for name in CAUSES if name not in names]
+
+
+def test_the_first_sentence_and_what_did_it():
+    document = build(SUBJECT, LOST, [NEWS, *others("news_shock")])
+    assert document.verdict == "Stopped out after 1 min: \u22121.09 R."
+    assert document.detail == (
+        "A scheduled release moved the market against the trade. A move of 0.94 R against the "
+        "trade in one bar, 6.1 times the usual size."
+    )
+    assert [fact.id for fact in document.facts] == [
+        f"E{i}" for i in range(1, len(document.facts) + 1)
+    ]
+    top = document.ranked[0]
+    assert (top.cause, top.word, top.confidence) == ("news_shock", "strong", 80)
+    jump = document.by_id()[top.for_ids[0]]
+    assert jump.bar_time == ENTRY + NS_PER_MINUTE
+
+
+def test_a_headline_is_data():
+    document = build(SUBJECT, LOST, [NEWS])
+    release = document.first("news_shock.release")
+    assert "Payrolls 175K" in release.text
+    assert "<" not in release.text
+    assert quoted("a\u202e<script>{{7*7}}[E1]. Next") == "a script7*7E1, Next"
+
+
+def test_a_missing_feed_is_not_ruled_out():
+    numbers = CauseNumbers("news_shock", Status.ABSTAINED, 0, 0, 0, 0, ("news",), {})
+    unknown = CauseNumbers("unknown", Status.FIRED, 0.9, 0.9, 37, 1, ("news",), {"subtype": 2})
+    document = build(SUBJECT, LOST, [numbers, unknown])
+    assert [view.cause for view in document.unchecked] == ["news_shock"]
+    assert document.ruled_out == ()
+    story = narrate(SUBJECT, LOST, document, [])
+    assert story["insufficient_evidence"] == [
+        "News shock could not be checked: no calendar covers this time, which is not the same "
+        "as no news."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        (LOST, "Stopped out after 1 min: \u22121.09 R."),
+        (replace(LOST, r=None), "Stopped out after 1 min: \u221216.4 pips."),
+        (
+            replace(LOST, flags=int(Flag.AMBIGUOUS)),
+            "Stop and target lie in one bar. Counted as the stop: \u22121.09 R.",
+        ),
+        (
+            replace(LOST, outcome=Outcome.SUCCEEDED, exit_reason=ExitReason.TP, r=1.8, mae_r=0.42),
+            "Target reached in 1 min: +1.80 R. Heat: 0.42 R.",
+        ),
+        (
+            replace(LOST, outcome=Outcome.NEUTRAL, exit_reason=ExitReason.TIME, r=0.04),
+            "Closed flat after 1 min: +0.04 R.",
+        ),
+        (
+            replace(LOST, outcome=Outcome.NEEDS_REVIEW, flags=int(Flag.NO_DATA)),
+            "Not judged: no candles are stored for this time.",
+        ),
+        (
+            replace(LOST, outcome=Outcome.PENDING),
+            "Open: the stored candles do not reach the end of its horizon.",
+        ),
+    ],
+)
+def test_verdicts(label, sentence):
+    assert build(SUBJECT, label, []).verdict == sentence
+
+
+def test_the_narrative_is_filled_from_cited_facts():
+    findings = [NEWS, *others("news_shock")]
+    document = build(SUBJECT, LOST, findings)
+    slotted = narrate(SUBJECT, LOST, document, suggest(SUBJECT, LOST, findings))
+    story = fill(slotted, document.by_id())
+    assert story["performance_analysis"]["overall_evaluation"].startswith(
+        "The stop was reached after 1 min, for \u22121.09 R ["
+    )
+    factor = story["primary_factors"][0]
+    assert (factor["cause"], factor["rank"], factor["confidence"]) == ("news_shock", 1, 80)
+    opportunity = story["improvement_opportunities"][0]
+    assert opportunity["kind"] == "news_blackout"
+    assert opportunity["scope"] == {"currency": "USD", "impact": "high"}
+
+
+def test_the_same_advice_has_the_same_key_whatever_the_order():
+    assert advice_key("a", "b", {"x": "1", "y": "2"}) == advice_key("a", "b", {"y": "2", "x": "1"})
+    assert advice_key("a", "b", {"x": "1"}) != advice_key("a", "b", {"x": "2"})
+
+
+def test_a_weak_cause_suggests_nothing():
+    weak = replace(NEWS, posterior=0.3)
+    assert suggest(SUBJECT, LOST, [weak]) == []
+
+
+@pytest.mark.parametrize(("r", "score"), [(None, None), (0, 50), (-5, 0), (2, 100), (-1, 25)])
+def test_success_score(r, score):
+    assert success_score(r) == score
+
+
+numbers = st.floats(-50, 50, allow_nan=False)
+
+
+@st.composite
+def finding(draw, cause: str) -> CauseNumbers:
+    facts = {}
+    for spec in FACTS[cause]:
+        if draw(st.booleans()):
+            facts[spec.key] = (
+                float(draw(st.integers(0, max(0, len(spec.choices) - 1))))
+                if spec.unit == "code"
+                else draw(numbers)
+            )
+    fired = draw(st.booleans())
+    return CauseNumbers(
+        cause,
+        Status.FIRED if fired else draw(st.sampled_from([Status.NOT_FIRED, Status.ABSTAINED])),
+        draw(st.floats(0, 1)),
+        draw(st.floats(0, 1)),
+        draw(st.integers(0, 85)),
+        CAUSES.index(cause) + 1 if fired else 0,
+        () if fired else draw(st.sampled_from([(), ("news",), ("spread", "fills")])),
+        facts,
+    )
+
+
+@given(st.tuples(*(finding(cause) for cause in CAUSES)), st.sampled_from(list(Outcome)))
+@settings(max_examples=150, deadline=None)
+def test_the_narrator_never_fails_its_own_check(findings, outcome):
+    label = replace(LOST, outcome=outcome)
+    document = build(SUBJECT, label, findings)
+    slotted = narrate(SUBJECT, label, document, suggest(SUBJECT, label, findings))
+    story = fill(slotted, document.by_id())
+    assert story.keys() == slotted.keys()
+    for sentence in slotted["key_learnings"]:
+        assert check(sentence, document.by_id()) == []
