@@ -1,0 +1,368 @@
+"""Setups: against plain loops, without look-ahead, and silent where there is nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from post_mortem.core import setups
+from post_mortem.core.setups import SetupEvents, Verification, detect, verify
+from post_mortem.core.types import SETUPS, SetupView
+from tests.core.cases import MINUTE, Bar, at, candles
+from tests.core.test_replay import random_candles
+from trading.core.candles import Candles, mirror
+from trading.core.indicators import atr
+
+Event = tuple[str, int, int, int, float]
+
+
+def listed(events: SetupEvents) -> list[Event]:
+    return [
+        (SETUPS[s], int(d), int(e), int(k), round(float(size), 9))
+        for s, d, e, k, size in zip(
+            events.setup,
+            events.direction,
+            events.event_bar,
+            events.known_bar,
+            events.size_atr,
+            strict=True,
+        )
+    ]
+
+
+class Loop:
+    """The definitions written bar by bar; the bearish rules are the bullish ones mirrored."""
+
+    def __init__(self, series: Candles) -> None:
+        self.a = atr(series)
+        self.n = len(series)
+        self.turned = {1: self._bars(series), -1: self._bars(mirror(series))}
+        self.found: list[Event] = []
+        last: tuple[int, int] | None = None
+        taken: set[tuple[int, int]] = set()
+        for i in range(1, self.n):
+            for way in (1, -1):
+                kind = self._break(i, way, last, taken)
+                if kind:
+                    last = (i, way)
+            for way in (1, -1):
+                self._gap(i, way)
+                self._breakout(i, way)
+        order = {name: k for k, name in enumerate(SETUPS)}
+        self.found.sort(key=lambda e: (e[3], order[e[0]], e[1]))
+
+    @staticmethod
+    def _bars(series: Candles) -> tuple[list[int], ...]:
+        return tuple(getattr(series, x).tolist() for x in ("open", "high", "low", "close"))
+
+    def add(self, name: str, way: int, event: int, known: int, size: float) -> None:
+        if not np.isnan(self.a[known]):
+            self.found.append((name, way, event, known, round(size / self.a[known], 9)))
+
+    def swing(self, i: int, way: int) -> int:
+        """The last swing high known by bar i - 1, -1 for none."""
+        high = self.turned[way][1]
+        for j in range(i - 4, max(2, i - setups.LEVEL_LIFE - 1), -1):
+            if high[j] > max(high[j - 3 : j]) and high[j] >= max(high[j + 1 : j + 4]):
+                return j
+        return -1
+
+    def _break(
+        self, i: int, way: int, last: tuple[int, int] | None, taken: set[tuple[int, int]]
+    ) -> bool:
+        _, high, low, close = self.turned[way]
+        j = self.swing(i, way)
+        if j < 0:
+            return False
+        if (way, j) not in taken and high[i] > high[j] > close[i]:
+            self.add("sweep", -way, j, i, high[i] - high[j])
+        if not (close[i] > high[j] >= close[i - 1]) or (way, j) in taken:
+            return False
+        taken.add((way, j))
+        turn = last is not None and last[1] == -way and i - last[0] <= setups.TREND_MEMORY
+        self.add("choch" if turn else "bos", way, j, i, close[i] - high[j])
+        self._order_block(i, way, j)
+        return True
+
+    def _order_block(self, i: int, way: int, j: int) -> None:
+        open_, high, _, close = self.turned[way]
+        falling = [b for b in range(j + 1, i) if close[b] < open_[b]]
+        if not falling or np.isnan(self.a[i]):
+            return
+        b = falling[-1]
+        size = max(close[b + 1 : i + 1]) - high[b]
+        if size >= self.a[i] or any(self.gap_at(t, way) for t in range(b + 1, i + 1)):
+            self.add("order_block", way, b, i, size)
+
+    def gap_at(self, i: int, way: int) -> int:
+        open_, high, low, close = self.turned[way]
+        if i < 2 or np.isnan(self.a[i]) or close[i - 1] <= open_[i - 1]:
+            return 0
+        size = low[i] - high[i - 2]
+        return size if size > 0 and size >= 0.1 * self.a[i] else 0
+
+    def _gap(self, i: int, way: int) -> None:
+        if self.gap_at(i, way):
+            self.add("fvg", way, i - 1, i, self.gap_at(i, way))
+
+    def _breakout(self, i: int, way: int) -> None:
+        _, high, _, close = self.turned[way]
+        if i < 21 or np.isnan(self.a[i]):
+            return
+        level, before = max(high[i - 20 : i]), max(high[i - 21 : i - 1])
+        if close[i] > level + 0.1 * self.a[i] and close[i - 1] <= before:
+            self.add("breakout", way, i, i, close[i] - level)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.sampled_from([0, 1, 6, 7, 8, 22, 60, 300, 700]),
+    step=st.sampled_from([0, 1, 2, 6]),
+)
+def test_detect_equals_the_loop(seed: int, n: int, step: int) -> None:
+    series = random_candles(np.random.default_rng(seed), n, step=step, quotes=False)
+    assert listed(detect(series)) == Loop(series).found
+
+
+def test_every_setup_occurs_both_ways() -> None:
+    series = random_candles(np.random.default_rng(3), 700, step=6, quotes=False)
+    seen = {(event[0], event[1]) for event in listed(detect(series))}
+    assert seen == {(name, way) for name in SETUPS for way in (1, -1)}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_later_bars_rewrite_nothing(seed: int) -> None:
+    """Prefix replay: over the last 60 prefixes every emission is as it was when it was known."""
+    series = random_candles(np.random.default_rng(seed), 500, step=4, quotes=False)
+    everything = listed(detect(series))
+    rewritten = 0
+    for end in range(len(series) - 60, len(series)):
+        then = listed(detect(series.rows(slice(0, end))))
+        rewritten += then != [event for event in everything if event[3] < end]
+    assert rewritten == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_piece_of_the_series_tells_the_same(seed: int) -> None:
+    """With LOOKBACK_BARS before it, where the array begins does not matter."""
+    series = random_candles(np.random.default_rng(seed), 3000, step=1 + seed, quotes=False)
+    start = 1000
+    whole = [e for e in listed(detect(series)) if e[3] >= start + setups.LOOKBACK_BARS]
+    piece = [
+        (name, way, event + start, known + start, size)
+        for name, way, event, known, size in listed(detect(series.rows(slice(start, None))))
+        if known >= setups.LOOKBACK_BARS
+    ]
+    assert len(whole) > 20
+    assert piece == whole
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_upside_down(seed: int) -> None:
+    series = random_candles(np.random.default_rng(seed), 600, step=4, quotes=False)
+    here = {(n, w, e, k, s) for n, w, e, k, s in listed(detect(series))}
+    there = {(n, -w, e, k, s) for n, w, e, k, s in listed(detect(mirror(series)))}
+    assert here == there
+
+
+# --- silence -------------------------------------------------------------------------------------
+
+
+def flat(n: int) -> list[Bar]:
+    return [(100, 101, 99, 100)] * n
+
+
+def test_a_flat_market_has_no_setup() -> None:
+    assert listed(detect(candles(flat(300)))) == []
+
+
+def test_a_market_without_any_range_has_no_setup() -> None:
+    assert listed(detect(candles([(100, 100, 100, 100)] * 300))) == []
+
+
+def test_a_gap_under_a_tenth_of_the_atr_is_none() -> None:
+    # ATR 10: highs of 105, then a rising bar and a low half a point above the high: 0.05 ATR.
+    bars: list[Bar] = [(100, 105, 95, 100)] * 20
+    bars += [(100, 108, 100, 107), (107, 112, 105.5, 111)]
+    assert all(event[0] != "fvg" for event in listed(detect(candles(bars))))
+    bars[-1] = (107, 112, 106.5, 111)
+    assert [e[:4] for e in listed(detect(candles(bars))) if e[0] == "fvg"] == [("fvg", 1, 20, 21)]
+
+
+def test_no_gap_over_a_falling_middle_bar() -> None:
+    bars: list[Bar] = [(100, 105, 95, 100)] * 20
+    bars += [(110, 112, 100, 109), (109, 115, 107, 114)]
+    assert all(event[0] != "fvg" for event in listed(detect(candles(bars))))
+
+
+def swing_then(*rest: Bar) -> Candles:
+    """Twenty quiet bars with a swing high of 110 at bar 12, then more."""
+    bars: list[Bar] = [(100, 103, 97, 100)] * 20
+    bars[12] = (100, 110, 97, 100)
+    return candles([*bars, *rest])
+
+
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        ([(100, 110, 99, 110)], []),  # a close at the level does not break it
+        ([(100, 111, 99, 110.5)], [("bos", 1, 12, 20)]),
+        ([(100, 111, 99, 110.5), (110, 112, 100, 105), (105, 115, 105, 114)], [("bos", 1, 12, 20)]),
+        ([(100, 111, 99, 109.5)], [("sweep", -1, 12, 20)]),
+        ([(100, 111, 99, 110.5), (110, 112, 108, 109)], [("bos", 1, 12, 20)]),  # broken: no sweep
+    ],
+)
+def test_breaks_and_sweeps(rest: list[Bar], expected: list[Any]) -> None:
+    wanted = {"bos", "choch", "sweep"}
+    got = [e[:4] for e in listed(detect(swing_then(*rest))) if e[0] in wanted]
+    assert got == expected
+
+
+def test_a_swing_is_usable_only_when_the_bars_after_it_are_known() -> None:
+    bars: list[Bar] = [(100, 103, 97, 100)] * 20
+    bars[18] = (100, 110, 97, 100)  # confirmed by bar 21, usable at 22
+    early = [*bars, (100, 104, 99, 100), (100, 111, 99, 111)]
+    assert all(e[0] != "bos" for e in listed(detect(candles(early))))
+
+
+@pytest.mark.parametrize(("age", "breaks"), [(setups.LEVEL_LIFE, 1), (setups.LEVEL_LIFE + 1, 0)])
+def test_a_level_is_forgotten(age: int, breaks: int) -> None:
+    bars: list[Bar] = [(100, 103, 97, 100)] * (20 + age)
+    bars[20] = (100, 110, 97, 100)
+    series = candles([*bars, (100, 112, 99, 111)])
+    assert len(series) - 1 - 20 == age
+    assert sum(event[0] == "bos" for event in listed(detect(series))) == breaks
+
+
+# --- claims --------------------------------------------------------------------------------------
+
+
+def claim(
+    series: Candles, minute: float, *names: str, side: int = 1, until: float | None = None
+) -> Verification:
+    bits = sum(1 << SETUPS.index(name) for name in names)
+    return verify(
+        SetupView(MINUTE, series),
+        np.array([side], np.int8),
+        np.array([at(minute)], np.int64),
+        np.array([bits], np.int32),
+        None if until is None else np.array([at(until)], np.int64),
+    )
+
+
+def long_series(*rest: Bar) -> Candles:
+    """200 quiet bars (ATR 6), a swing high of 110 at bar 192, then the given bars from 200 on."""
+    bars: list[Bar] = [(100, 103, 97, 100)] * 200
+    bars[192] = (100, 110, 97, 100)
+    return candles([*bars, *rest])
+
+
+BREAK: Bar = (100, 112, 99, 111)
+QUIET: Bar = (100, 103, 97, 100)
+_BOS = SETUPS.index("bos")
+
+
+@pytest.mark.parametrize(
+    ("minute", "found", "lag"),
+    [
+        (200, False, -1),  # the breaking bar has not closed
+        (200.9, False, -1),
+        (201, True, 0),
+        (203.5, True, 2),
+        (204, True, 3),
+        (205, False, -1),  # too old
+    ],
+)
+def test_the_window_of_a_claim(minute: float, found: bool, lag: int) -> None:
+    checked = claim(long_series(BREAK, *[(111, 112, 110, 111)] * 10), minute, "bos")
+    assert checked.enough.tolist() == [True]
+    assert checked.checked[0].tolist() == [name == "bos" for name in SETUPS]
+    assert checked.found[0, _BOS] == found
+    assert checked.found_lag[0, _BOS] == lag
+
+
+def test_the_wrong_side_and_the_look_ahead() -> None:
+    series = long_series(BREAK, *[(111, 112, 110, 111)] * 10)
+    short = claim(series, 201, "bos", side=-1)
+    assert short.wrong_side[0, _BOS]
+    assert not short.found[0, _BOS]
+    early = claim(series, 200, "bos", until=210)
+    assert early.repaint[0, _BOS]
+    assert not claim(series, 200, "bos").repaint[0, _BOS]
+    assert not claim(series, 200, "bos", until=200.5).repaint[0, _BOS]
+    assert not claim(series, 196, "bos", until=210).repaint[0, _BOS]  # four bars ahead
+    assert not claim(series, 201, "bos", until=210).repaint[0, _BOS]  # found is not a repaint
+
+
+@pytest.mark.parametrize(
+    ("close", "marginal"), [(110, True), (109.5, True), (109, True), (108, False)]
+)
+def test_near_misses(close: float, marginal: bool) -> None:
+    """ATR at bar 200 is close to 6.5: one point, or 0.65, from the level is marginal."""
+    checked = claim(long_series((100, 109, 99, close), *[QUIET] * 5), 201, "bos")
+    assert not checked.found[0, _BOS]
+    assert checked.marginal[0, _BOS] == marginal
+    width = atr(long_series((100, 109, 99, close)))[200] / 2
+    assert checked.miss[0, _BOS] == pytest.approx((110 - close) / width)
+
+
+def test_nothing_near_is_neither_found_nor_marginal() -> None:
+    checked = claim(long_series(*[QUIET] * 5), 203, *SETUPS)
+    assert checked.checked.all()
+    for field in ("found", "wrong_side", "marginal", "repaint"):
+        assert not getattr(checked, field).any(), field
+
+
+def test_the_other_kind_of_break_is_marginal() -> None:
+    checked = claim(long_series(BREAK), 201, "choch")
+    row = SETUPS.index("choch")
+    assert not checked.found[0, row]
+    assert checked.marginal[0, row]
+
+
+def test_too_few_bars_or_unknown_claims_are_not_checked() -> None:
+    series = long_series(BREAK)
+    late = series.rows(slice(42, None))
+    assert claim(late, 201, "bos").enough.tolist() == [False]
+    assert not claim(late, 201, "bos").checked.any()
+    assert claim(series.rows(slice(41, None)), 201, "bos").checked[0, _BOS]
+    unknown = verify(
+        SetupView(MINUTE, series),
+        np.array([1], np.int8),
+        np.array([at(201)]),
+        np.array([-1], np.int32),
+    )
+    assert not unknown.checked.any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_verify_agrees_with_the_list_of_emissions(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    series = random_candles(rng, 500, step=4, quotes=False)
+    t0 = rng.integers(160, len(series) - 1, 30)
+    side = rng.choice([-1, 1], 30).astype(np.int8)
+    entry = series.time[t0] + MINUTE
+    everything = np.full(30, 63, np.int32)
+    until = series.time[np.minimum(t0 + rng.integers(0, 6, 30), len(series) - 1)] + MINUTE
+    checked = verify(SetupView(MINUTE, series), side, entry, everything, until)
+    emitted = {(SETUPS.index(n), w, k) for n, w, _, k, _ in listed(detect(series))}
+    for i, last in enumerate(t0):
+        for setup in range(len(SETUPS)):
+            lags = [k for k in range(4) if (setup, int(side[i]), last - k) in emitted]
+            wrong = [k for k in range(4) if (setup, -int(side[i]), last - k) in emitted]
+            assert checked.found[i, setup] == bool(lags)
+            assert checked.found_lag[i, setup] == (lags[0] if lags else -1)
+            assert checked.wrong_side[i, setup] == (not lags and bool(wrong))
+            ahead = [
+                k
+                for k in range(1, 4)
+                if (setup, int(side[i]), last + k) in emitted
+                and series.time[last + k] + MINUTE <= until[i]
+            ]
+            assert checked.repaint[i, setup] == (not lags and bool(ahead))
