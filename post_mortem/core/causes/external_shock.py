@@ -1,0 +1,108 @@
+"""External shock: something outside this market and its calendar hit the trade.
+
+Either an outage overlaps the exit, or the adverse jump came to the related markets at the same bar
+(median of their z, each with its sign) and neither a release nor thin trading explains it.
+A market-wide jump without a calendar abstains: most such jumps are releases (Barndorff-Nielsen and
+Shephard 2006), so the two cannot be told apart. Without peers an unexplained jump abstains.
+Source: choices of this project.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from post_mortem.core.context import Context
+from post_mortem.core.features import bipower_sigma
+from post_mortem.core.measures import JUMP_PRESENT, ramp, when
+from post_mortem.core.types import I32, Bool, FactSpec, Findings, Missing, Peer
+from trading.core.candles import F64
+
+CAUSE = "external_shock"
+BAND = (40, 75)
+PEER_Z = (2.0, 4.5)
+FILL_BEYOND_R = 0.1
+FACTS = (
+    FactSpec("subtype", "code", "what happened", ("market_wide", "outage")),
+    FactSpec("n_peers", "count", "related markets with a bar at the jump"),
+    FactSpec("median_peer_z", "z", "adverse size of their moves at that bar, the median"),
+    FactSpec("jump_z", "z", "adverse size of the jump of this market"),
+    FactSpec("outage_key", "key", "the outage that overlaps the exit, by its place in the log"),
+    FactSpec("data_gap_bars", "count", "expected bars of the life that are not stored"),
+)
+
+
+def assess(context: Context) -> Findings:
+    """Findings for every case."""
+    market, jump, news = context.batch.market, context.jump, context.news
+    outage = _outage_at_exit(context)
+    count, median = _peers(context)
+    unexplained = (1 - news.strength) * (1 - context.thin.strength)
+    wide = jump.strength * ramp(median, *PEER_Z) * unexplained
+    strength = np.where(outage >= 0, 1.0, np.where(news.covered, wide, 0.0))
+    gaps = np.maximum(context.paths.n_expected - context.paths.n_bars, 0).astype(np.float64)
+    subtype = np.where(outage >= 0, 1.0, np.where(wide > 0, 0.0, np.nan))
+    facts = {
+        "subtype": subtype,
+        "n_peers": count,
+        "median_peer_z": median,
+        "jump_z": jump.z,
+        "outage_key": np.where(outage >= 0, outage, np.nan),
+        "data_gap_bars": gaps,
+    }
+    missing, present = _unchecked(context, unexplained, wide, gaps)
+    if market.outages is None:
+        missing |= np.int32(Missing.OUTAGES)
+    return context.findings(CAUSE, BAND, strength, facts, missing=missing, precondition=present)
+
+
+def _unchecked(context: Context, unexplained: F64, wide: F64, gaps: F64) -> tuple[I32, Bool]:
+    """Missing feeds, and where one of them could have shown this cause."""
+    market, labels, batch = context.batch.market, context.labels, context.batch
+    shock = (context.jump.strength >= JUMP_PRESENT) & (unexplained >= 0.5)
+    no_peers = np.full(len(context), market.peers is None)
+    no_news = ~context.news.covered & (wide > 0)
+    missing = when(no_peers, Missing.PEERS) | when(no_news, Missing.NEWS)
+    beyond = batch.side * (batch.stop_price - labels.exit_price) / context.life.risk
+    stuck = (market.outages is None) & batch.executed & ((beyond >= FILL_BEYOND_R) | (gaps >= 2))
+    present = (shock & (no_peers | no_news)) | stuck
+    return missing, present
+
+
+def _outage_at_exit(context: Context) -> NDArray[np.int64]:
+    """Index of the first outage that overlaps the exit bar, -1 without one."""
+    result = np.full(len(context), -1, np.int64)
+    outages, market = context.batch.market.outages, context.batch.market
+    if outages is None:
+        return result
+    opened = market.candles.time[context.life.exit]
+    closed = np.maximum(opened + market.bar_ns, context.labels.exit_time)
+    for k in range(outages.start.size - 1, -1, -1):
+        result[(outages.start[k] <= closed) & (outages.end[k] >= opened)] = k
+    return result
+
+
+def _peers(context: Context) -> tuple[F64, F64]:
+    """Number of peers seen at the jump, and the median of their adverse z."""
+    peers, n = context.batch.market.peers, len(context)
+    if not peers or not np.any(context.jump.strength > 0):
+        return np.full(n, np.nan if peers is None else 0.0), np.full(n, np.nan)
+    at = context.jump.bar
+    z = np.stack([-context.batch.side * peer.sign * _peer_z(context, peer)[at] for peer in peers])
+    ordered = np.sort(z, axis=0)
+    seen = np.isfinite(ordered).sum(axis=0)
+    last = np.maximum(seen - 1, 0)
+    cases = np.arange(n)
+    median = (ordered[last // 2, cases] + ordered[(last + 1) // 2, cases]) / 2
+    return seen.astype(np.float64), np.where(seen > 0, median, np.nan)
+
+
+def _peer_z(context: Context, peer: Peer) -> F64:
+    """z of every bar of a peer, with the season of this market; NaN where it has no bar."""
+    features = context.features
+    returns = np.full(len(features), np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        returns[1:] = np.diff(np.log(peer.close))
+    scaled = returns / features.season
+    sigma = bipower_sigma(context.batch.market, np.nan_to_num(scaled))
+    return scaled / sigma[:-1]
