@@ -8,7 +8,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models
 
-MAX_PLACES = 20
+# A binary float printed in full has up to 17 digits, after any number of leading zeros:
+# 0.000032859000000000005 has 21 places.
+MAX_PLACES = 40
 MAX_LENGTH = 64
 
 
@@ -23,7 +25,7 @@ class ExactDecimalField(models.Field):  # type: ignore[type-arg]
     Not for sorting or arithmetic in SQL; derived figures have float columns of their own.
     """
 
-    description = "Exact decimal, up to 20 places"
+    description = "Exact decimal, up to 40 places"
 
     def db_type(self, connection: Any) -> str:
         return f"varchar({MAX_LENGTH})"

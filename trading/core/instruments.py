@@ -35,7 +35,7 @@ _METAL_POINT = {
     "XPT": Decimal("0.01"),
     "XPD": Decimal("0.01"),
 }
-_SYMBOL = re.compile(r"^[A-Z0-9][A-Z0-9./_-]{0,29}$")
+_SYMBOL = re.compile(r"^[A-Z0-9][A-Z0-9./:_-]{0,29}$")
 MAX_DECIMALS = 8
 
 
@@ -60,7 +60,7 @@ def clean_symbol(text: str) -> str:
         shown = text if len(text) <= 40 else text[:37] + "..."
         raise UserError(
             "bad_symbol",
-            f"{shown!a} is not a symbol: expected up to 30 letters, digits and . / _ -",
+            f"{shown!a} is not a symbol: expected up to 30 letters, digits and . / : _ -",
             field="symbol",
         )
     return symbol
