@@ -107,17 +107,16 @@ class MomentField(serializers.Field[datetime, str, str, Any]):
             self.fail("invalid")
         try:
             if len(data) == len("2024-05-31"):
-                day = datetime.combine(date.fromisoformat(data), time(), tzinfo=UTC)
-                return day + timedelta(days=1) if self.is_end else day
+                moment = datetime.combine(date.fromisoformat(data), time(), tzinfo=UTC)
+                return moment + timedelta(days=1) if self.is_end else moment
             moment = datetime.fromisoformat(data)
-        except (ValueError, OverflowError):
-            self.fail("invalid")
-        if moment.tzinfo is None:
-            self.fail("naive")
-        try:
+            if moment.tzinfo is None:
+                self.fail("naive")
             return moment.astimezone(UTC)
         except OverflowError:
             self.fail("range")
+        except ValueError:
+            self.fail("invalid")
 
     def to_representation(self, value: datetime) -> str:
         return value.isoformat()

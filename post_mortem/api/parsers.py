@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import IO, Any, Final, NoReturn
 
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import JSONParser
 
 MAX_DEPTH: Final = 32
@@ -18,8 +18,8 @@ _SURROGATE_OR_NUL: Final = re.compile("[\ud800-\udfff\x00]")
 
 class StrictJSONParser(JSONParser):
     """UTF-8 JSON without byte order mark, duplicate keys, NaN, infinities, NUL characters, lone
-    surrogates or more than `MAX_DEPTH` levels; anything else is 400. The size of the body is
-    limited by `DATA_UPLOAD_MAX_MEMORY_SIZE` before it gets here (413)."""
+    surrogates or more than `MAX_DEPTH` levels; anything else is 400, a compressed body 415. The
+    size of a body is limited by `DATA_UPLOAD_MAX_MEMORY_SIZE` before it gets here (413)."""
 
     def parse(
         self,
@@ -27,6 +27,10 @@ class StrictJSONParser(JSONParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
+        encoding = (parser_context or {})["request"].headers.get("Content-Encoding", "identity")
+        if encoding.strip().lower() != "identity":
+            detail = "A compressed body is not accepted."
+            raise UnsupportedMediaType(encoding, detail, code="unsupported_encoding")
         return loads(stream.read())
 
 
@@ -82,20 +86,24 @@ def _too_deep() -> ParseError:
 def _check_values(value: Any) -> None:
     """Walk without recursion: depth, and text that a database could not store."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    depth = 0
+    while level:
         below: list[Any] = []
+        nested = False
         for item in level:
             if isinstance(item, str):
                 _check_text(item)
             elif isinstance(item, list):
+                nested = True
                 below.extend(item)
             elif isinstance(item, dict):
+                nested = True
                 below.extend(item)
                 below.extend(item.values())
-        if not below:
-            return
+        depth += nested
+        if depth > MAX_DEPTH:
+            raise _too_deep()
         level = below
-    raise _too_deep()
 
 
 def _check_text(text: str) -> None:

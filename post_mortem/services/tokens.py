@@ -68,7 +68,9 @@ def record_use(*, token: ApiToken, now: datetime) -> bool:
     """Note that the token was used; True if that was worth a write."""
     if token.last_used_at is not None and now - token.last_used_at < _USE_RECORDED_EVERY:
         return False
-    return bool(ApiToken.objects.filter(pk=token.pk).update(last_used_at=now))
+    # Opened only here: on SQLite a transaction is a claim to write, which a read must not make.
+    with transaction.atomic():
+        return bool(ApiToken.objects.filter(pk=token.pk).update(last_used_at=now))
 
 
 def revoke_token(*, token: ApiToken, now: datetime) -> None:

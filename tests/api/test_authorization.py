@@ -1,0 +1,230 @@
+"""Every route and method of the API against everybody who might call it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from rest_framework.test import APIClient
+
+from tests.api.world import World
+
+pytestmark = pytest.mark.django_db
+
+NOWHERE = "999999999"
+SAFE = ("GET",)
+# Signed in by nobody who may act.
+REFUSED = ("anonymous", "expired", "revoked", "inactive")
+
+
+@dataclass(frozen=True)
+class Row:
+    """Expected statuses. `place` is the address's values as paths among the owner's rows, or as
+    they are; a callable in `body` takes the world. `other` is a user of another desk."""
+
+    method: str
+    route: str
+    owner: int
+    other: int
+    place: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    before: Callable[[World, APIClient], None] | None = None
+
+    def url(self, world: World) -> str:
+        return reverse(self.route, kwargs={k: find(world, v) for k, v in self.place.items()})
+
+    def content(self, world: World) -> tuple[str, ...]:
+        if self.body is None:
+            return ()
+        body = {k: v(world) if callable(v) else v for k, v in self.body.items()}
+        return json.dumps(body), "application/json"
+
+
+def find(world: World, path: str) -> Any:
+    value: Any = world.mine
+    for name in path.split("."):
+        value = getattr(value, name, name)
+    return value
+
+
+TRADE = {"trade_id": "trade.pk"}
+AUDIT = {"audit_id": "audit.pk"}
+JOB = {"job_id": "job.job_id"}
+NEWS = {"cause": "news_shock", "verdict": "confirmed"}
+
+
+def review_first(world: World, client: APIClient) -> None:
+    url = reverse("api-audit-reviews", args=[world.mine.audit.pk])
+    client.post(url, NEWS, format="json")
+
+
+ROWS = (
+    Row("GET", "api-analyses", 200, 200),
+    Row("GET", "api-analysis", 200, 404, TRADE),
+    Row("POST", "api-analysis", 202, 404, TRADE, {}),
+    # Ids that are not visible fail within the job, which is the caller's own.
+    Row("POST", "api-analyses-batch", 202, 202, {}, {"trade_ids": lambda w: [w.mine.trade.pk]}),
+    Row("GET", "api-job", 200, 404, JOB),
+    Row("POST", "api-job-cancel", 200, 404, JOB, {}),
+    Row("GET", "api-audits", 200, 200),
+    Row("GET", "api-audit", 200, 404, AUDIT),
+    Row("POST", "api-audit-reviews", 200, 404, AUDIT, NEWS),
+    Row(
+        "DELETE",
+        "api-audit-review",
+        204,
+        404,
+        {**AUDIT, "cause": "news_shock"},
+        before=review_first,
+    ),
+    Row("GET", "api-recommendations", 200, 200),
+    Row(
+        "POST",
+        "api-recommendation-track",
+        200,
+        404,
+        {},
+        {
+            "recommendation_id": lambda w: w.mine.recommendation.pk,
+            "status": "IGNORED",
+            "version": 1,
+        },
+    ),
+)
+# What anybody may read: no row of anybody is in it.
+PUBLIC = {"healthz", "readyz", "api-schema", "api-docs"}
+
+
+def routes(patterns: Any = None, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        path = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern.url_patterns, path)
+        elif path.startswith(("api/", "healthz", "readyz")):
+            yield path, pattern
+
+
+def methods(pattern: URLPattern) -> set[str]:
+    view = getattr(pattern.callback, "cls", None) or getattr(pattern.callback, "view_class", None)
+    names = ("get", "post", "put", "patch", "delete")
+    return {name.upper() for name in names if view is None or hasattr(view, name)}
+
+
+def call(client: APIClient, row: Row, world: World) -> Any:
+    return client.generic(row.method, row.url(world), *row.content(world))
+
+
+def test_every_route_and_method_has_a_row() -> None:
+    listed = {(row.route, row.method) for row in ROWS}
+    there = {
+        (pattern.name, method)
+        for _, pattern in routes()
+        if pattern.name not in PUBLIC
+        for method in methods(pattern)
+    }
+    assert there - listed == set()
+    assert listed - there == set()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.method} {row.route}")
+class TestMatrix:
+    def test_nobody_in_particular(self, row: Row, world: World) -> None:
+        for role in REFUSED:
+            response = call(world.client(role), row, world)
+            assert (role, response.status_code) == (role, 401)
+            assert response["WWW-Authenticate"].startswith("Bearer")
+            assert set(response.json()) == {"code", "detail"}
+
+    def test_owner(self, row: Row, world: World) -> None:
+        client = world.client("owner")
+        if row.before:
+            row.before(world, client)
+        assert call(client, row, world).status_code == row.owner
+
+    def test_lead_of_the_desk(self, row: Row, world: World) -> None:
+        client = world.client("lead")
+        if row.before:
+            row.before(world, client)
+        assert call(client, row, world).status_code == row.owner
+
+    def test_other(self, row: Row, world: World) -> None:
+        assert call(world.client("other"), row, world).status_code == row.other
+
+    def test_read_only_token(self, row: Row, world: World) -> None:
+        expected = row.owner if row.method in SAFE else 403
+        assert call(world.client("read-only"), row, world).status_code == expected
+
+    def test_reviewer_reads(self, row: Row, world: World) -> None:
+        expected = row.owner if row.method in SAFE else 403
+        assert call(world.client("reviewer"), row, world).status_code == expected
+
+    def test_session(self, row: Row, world: World) -> None:
+        client = APIClient(enforce_csrf_checks=True)
+        client.force_login(world.owner)
+        if row.before:
+            row.before(world, world.client("owner"))
+        expected = row.owner if row.method in SAFE else 403
+        assert call(client, row, world).status_code == expected
+
+        client.cookies["csrftoken"] = "x" * 32
+        client.credentials(HTTP_X_CSRFTOKEN="x" * 32)
+        assert call(client, row, world).status_code == row.owner
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.other == 404], ids=lambda row: f"{row.method} {row.route}"
+)
+def test_foreign_and_absent_are_the_same(row: Row, world: World) -> None:
+    client = world.client("other")
+    foreign = call(client, row, world)
+    absent_place = {k: NOWHERE if v.endswith("pk") else v for k, v in row.place.items()}
+    absent_body = row.body and {
+        k: int(NOWHERE) if k == "recommendation_id" else v for k, v in row.body.items()
+    }
+    if "job_id" in row.place:
+        absent_place["job_id"] = "0" * 32
+    absent = call(client, replace(row, place=absent_place, body=absent_body), world)
+    assert (absent.status_code, absent.content) == (foreign.status_code, foreign.content)
+
+
+LISTS = [row.route for row in ROWS if row.method == "GET" and not row.place]
+
+
+@pytest.mark.parametrize("route", LISTS)
+def test_lists_hold_own_rows_only(route: str, world: World) -> None:
+    def ids(role: str) -> set[int]:
+        return {row["id"] for row in world.client(role).get(reverse(route)).json()["results"]}
+
+    assert ids("owner")
+    assert ids("other")
+    assert ids("owner").isdisjoint(ids("other"))
+    assert ids("reviewer") == ids("owner") == ids("lead")
+
+
+def test_a_lead_of_one_desk_is_a_stranger_to_another(world: World) -> None:
+    theirs = world.stranger_desk.audit.pk
+    assert world.client("lead").get(reverse("api-audit", args=[theirs])).status_code == 404
+
+
+def test_a_batch_does_not_tell_foreign_from_absent(world: World) -> None:
+    client = world.client("other")
+    ids = [world.mine.trade.pk, 999_999_999]
+    url = reverse("api-analyses-batch")
+    started = client.post(url, {"trade_ids": ids}, format="json").json()
+    job = client.get(started["status_url"]).json()
+    assert job["status"] == "completed_with_errors"
+    assert (job["total"], job["done"], job["failed"], job["progress"]) == (2, 0, 2, 1.0)
+    assert {(f["code"], f["detail"]) for f in job["failures"]} == {("not_found", "Not found.")}
+    assert [f["subject"] for f in job["failures"]] == [f"trade {pk}" for pk in ids]
+
+
+def test_the_public_routes_name_nobody(world: World) -> None:
+    client = world.client("anonymous")
+    for name in ("healthz", "readyz"):
+        response = client.get(reverse(name))
+        assert response.status_code == 200
+        assert "owner" not in response.content.decode()
