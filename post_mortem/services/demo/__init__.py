@@ -1,1 +1,1 @@
-"""The demo desk: a simulated market and trader, loaded and removed through the ordinary services."""
+"""The demo desk: a simulated market and trader, loaded through the ordinary services."""

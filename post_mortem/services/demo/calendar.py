@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from . import noise
 
 YEAR = 2026
-_MOVES_FROM = 1.0  # surprise, in standard deviations, beyond which a high-impact release moves prices
+_MOVES_FROM = 1.0  # standard deviations of surprise beyond which prices move
 _BASE_BP, _BP_PER_DEVIATION = 17, 6
 _IGNORED_EVERY = 7  # one large surprise in so many moves nothing
 

@@ -60,11 +60,11 @@ def _at(text: str) -> int:
 
 # factor, start, hours, noise multiplier
 _TURBULENCES = (
-    ("EUR", "06-22 09:00", 4, 4.2), ("GBP", "06-30 08:00", 4, 4.0),
-    ("JPY", "07-08 01:30", 4, 3.8), ("AUD", "07-13 03:00", 4, 3.6),
-    ("EUR", "07-21 08:00", 4, 4.2), ("GBP", "07-28 08:30", 4, 4.0),
-    ("USD", "08-04 13:00", 4, 4.0), ("JPY", "08-11 02:00", 4, 3.8),
-    ("EUR", "08-18 08:30", 4, 4.2), ("BTC", "07-12 10:00", 5, 3.2),
+    ("JPY", "06-18 10:00", 4, 4.2), ("AUD", "07-03 02:00", 4, 4.2),
+    ("JPY", "07-09 10:00", 4, 4.2), ("BTC", "07-12 10:00", 5, 3.2),
+    ("GBP", "07-15 12:00", 4, 4.2), ("EUR", "07-21 13:00", 4, 4.2),
+    ("EUR", "07-28 12:00", 4, 4.2), ("GBP", "08-12 02:00", 4, 4.2),
+    ("AUD", "08-21 09:00", 4, 4.2), ("JPY", "08-27 10:00", 4, 4.2),
 )  # fmt: skip
 
 # factor, trend begins, turns, ends, direction of the trend, basis points an hour before and after
@@ -81,8 +81,8 @@ _REGIMES = (
 
 # pair, time, basis points
 _GAPS = (
-    ("EURUSD", "06-09 21:10", -12), ("GBPUSD", "07-08 21:05", 14), ("AUDUSD", "07-22 21:15", -15),
-    ("USDJPY", "08-12 21:10", 13), ("EURUSD", "08-19 21:05", 12),
+    ("EURUSD", "06-09 21:10", -10), ("GBPUSD", "07-08 21:05", 9), ("AUDUSD", "07-22 21:15", -15),
+    ("USDJPY", "08-12 21:10", 9), ("EURUSD", "08-19 21:05", 10),
 )  # fmt: skip
 
 # factor, time, basis points: no release anywhere near

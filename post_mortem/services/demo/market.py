@@ -188,10 +188,8 @@ class Market:
                 spread[event.first : ends] *= event.spread
         return np.maximum(np.rint(spread).astype(np.int64), min(pair.spread, 1))
 
-    def quote_steps(
-        self, symbol: str, first: int, last: int, without: str = ""
-    ) -> tuple[I64, I64]:
-        """Bid and ask, in points, at the end of steps [first, last). Without quotes both are mid."""
+    def quote_steps(self, symbol: str, first: int, last: int, without: str = "") -> tuple[I64, I64]:
+        """Bid and ask, in points, at the end of steps [first, last); both mid without quotes."""
         mid = self.mid_steps(symbol, first, last, without)
         spread = self.spread_steps(symbol)[first:last]
         bid = mid - spread // 2
