@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from .contract import refuse
@@ -55,6 +55,29 @@ class Member:
 
     name: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file to import: the name shown in messages, and how to open it (seekable)."""
+
+    name: str
+    open: Callable[[], IO[bytes]]
+
+
+def file_at(path: Path) -> InputFile:
+    """The file at a path. Codes: not_readable, not_a_file, file_limit."""
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise refuse(str(path), "not_a_file", "this is no file")
+        path.open("rb").close()
+    except OSError as error:
+        reason = (error.strerror or "it cannot be read").lower()
+        raise refuse(str(path), "not_readable", reason) from error
+    if size > MAX_FILE_BYTES:
+        raise refuse(str(path), "file_limit", f"files may have {MAX_FILE_BYTES // 1024**3} GB")
+    return InputFile(path.name, lambda: path.open("rb"))
 
 
 def binary_kind(head: bytes) -> str | None:

@@ -112,7 +112,7 @@ class InquestCommand(BaseCommand):
             return super().execute(*args, **options)
         except CommandError as error:
             # Django would put the name of the exception class in front of the message.
-            if not self._called_from_command_line or options.get("traceback"):
+            if not getattr(self, "_called_from_command_line", False) or options.get("traceback"):
                 raise
             if str(error):
                 self.stderr.write(str(error))
@@ -138,6 +138,12 @@ def problem_line(file: str, problem: Problem) -> str:
     level = "" if problem.fatal else "warning: "
     more = f" ({problem.count:,} times)" if problem.count > 1 else ""
     return f"{where}: {level}{problem.detail}{more} [{problem.code}]"
+
+
+def warning_line(warning: Mapping[str, Any]) -> str:
+    """A warning of an accepted file (`Problem.as_dict`) as an indented line of a summary."""
+    where = f" from line {warning['row']}" if warning["row"] else ""
+    return f"  warning: {warning['detail']} ({warning['count']:,}{where}) [{warning['code']}]"
 
 
 def error_as_dict(error: InquestError) -> dict[str, object]:
