@@ -1,13 +1,12 @@
 """Query results as columns: 100,000 rows without a model instance or a conversion a row.
 
-Django compiles the query, the driver runs it, numpy converts whole columns. Databases hand out
-times and decimals in their own ways (SQLite: text, PostgreSQL: datetime and text); the converters
-here take both.
+Django compiles the query, the driver runs it, numpy converts whole columns. SQLite hands out times
+without a zone, PostgreSQL with one; both are UTC here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,25 +54,19 @@ def integers(column: Column, none: int = -1) -> I64:
 
 def times(column: Column) -> I64:
     """Times as ns UTC, None as NO_TIME."""
-    if not column:
-        return np.zeros(0, np.int64)
-    first = next((value for value in column if value is not None), None)
-    if first is None:
-        return np.full(len(column), NO_TIME, np.int64)
-    if isinstance(first, str):
-        parsed = np.array(column, dtype="datetime64[us]").astype(np.int64)
-        known = parsed != np.iinfo(np.int64).min
-        return np.where(known, parsed * _NS_PER_US, NO_TIME)
-    return np.array(
-        [
-            NO_TIME if value is None else (value - _EPOCH) // _MICROSECOND * _NS_PER_US
-            for value in column
-        ],
-        np.int64,
-    )
+    if any(getattr(value, "tzinfo", None) is not None for value in column[:1]) or None in column:
+        column = [None if v is None else _naive(v) for v in column]
+    parsed = np.array(column, dtype="datetime64[us]").astype(np.int64)
+    known = parsed != np.iinfo(np.int64).min
+    return np.where(known, parsed * _NS_PER_US, NO_TIME)
 
 
-def codes(column: Column, meanings: dict[Any, int], default: int = 0) -> NDArray[np.int8]:
+def _naive(moment: datetime) -> datetime:
+    """The same moment as numpy wants it: UTC without saying so."""
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def codes(column: Column, meanings: Mapping[Any, int], default: int = 0) -> NDArray[np.int8]:
     """Each value's code, `default` for values (and None) without one."""
     get = meanings.get
     return np.array([get(value, default) for value in column], np.int8)

@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import Model
 
 from post_mortem.selectors.columns import time_objects, time_texts
-from trading.core.candles import I64
+from trading.core.candles import F64, I64
 
 # Distinguishes these locks from any other use of advisory locks on the same server.
 _LOCK_SPACE = 0x1A0D17
@@ -70,6 +70,13 @@ def reserve_ids(model: type[Model], count: int) -> range | list[int]:
 def time_column(ns: I64) -> list[Any]:
     """Times ns UTC as this database's driver wants them."""
     return list(time_objects(ns) if is_postgres() else time_texts(ns))
+
+
+def float_column(values: F64) -> list[Any]:
+    """Numbers with NaN as null. SQLite stores a NaN as null by itself."""
+    if not is_postgres():
+        return list(values.tolist())
+    return [None if number != number else number for number in values.tolist()]
 
 
 def bool_column(values: Sequence[bool]) -> list[Any]:

@@ -1,0 +1,114 @@
+"""What the cases of a chunk may look back on, and what each of them sees of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from post_mortem.core.labeler import label
+from post_mortem.core.replay import entry_bars, replay
+from post_mortem.core.rules import Rule
+from post_mortem.core.types import Bool, Flag, ModelHistory, Outcome, SetupHistory, TradeLog
+from trading.core.candles import I64
+from trading.core.types import timeframe_ns
+from trading.models import CandleSeries
+
+from . import histories
+from .case_layout import Chunk, arrays_of, bare_batch, judged_by, lay_out, load, with_rules
+from .case_rows import SIGNAL_FIELDS, Selection, no_trades, signal_rows
+from .columns import Column, fetch
+from .histories import Asked
+from .markets import Surroundings, market
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Earlier:
+    """What the cases of a chunk may look back on: closed trades and all results."""
+
+    closed: dict[str, Column]
+    pool: histories.Pool
+
+
+def earlier_results(chunk: Chunk, rules: Sequence[Rule]) -> Earlier:
+    """All that any case of the chunk may look back on."""
+    closed = histories.closed_trades(chunk.group.account_id, chunk.entry)
+    pool = histories.pool_of_trades(closed, chunk.group.instrument_id)
+    return Earlier(closed, histories.merged(pool, _untraded(chunk, rules)))
+
+
+def _untraded(chunk: Chunk, rules: Sequence[Rule]) -> histories.Pool:
+    """Results of the untraded signals that the chunk may look back on."""
+    found = histories.untraded_signals(
+        chunk.group.account_id, chunk.group.instrument_id, chunk.entry
+    )
+    signals = signal_rows(fetch(found, *SIGNAL_FIELDS))
+    known = [np.zeros(0, np.int64)]
+    row, won = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
+    if len(signals):
+        selection = Selection(horizons=(histories.RESULT_HORIZON,), trades=False)
+        asked = lay_out(selection, chunk.group, chunk.desk, chunk.instrument, signals, no_trades())
+        for series, rows in judged_by(asked):
+            if series is not None:
+                at, when, success = _results(asked, series, rows, rules)
+                row.append(at)
+                known.append(when)
+                won.append(success)
+    when = np.concatenate(known)
+    order = np.lexsort((np.concatenate(row), when))
+    return histories.pool_of_signals(
+        signals.raw,
+        histories.SignalResults(
+            np.concatenate(row)[order], when[order], np.concatenate(won)[order]
+        ),
+    )
+
+
+def _results(
+    asked: Chunk, series: CandleSeries, rows: I64, rules: Sequence[Rule]
+) -> tuple[I64, I64, Bool]:
+    """(row, when known, won) of those that have a result: a touch counts once its bar closed,
+    whatever came later; without one the label at the end of the week decides."""
+    rule_list, rule_index = with_rules(asked, rows, rules)
+    bar_ns = timeframe_ns(series.timeframe)
+    arrays = arrays_of(asked, rows, rule_list, rule_index, bar_ns, series.point)
+    candles = load(series, bar_ns, arrays)
+    nothing = Surroundings(None, None, None)
+    batch = bare_batch(
+        asked, rows, market(asked.instrument, series.point, bar_ns, candles, nothing), arrays
+    )
+    paths = replay(batch)
+    labels = label(batch, paths)
+    _, container = entry_bars(candles, bar_ns, batch.entry_time)
+    touched = paths.hit > 0
+    by_label = np.isin(labels.outcome, (Outcome.SUCCEEDED, Outcome.FAILED))
+    taken = (labels.flags & Flag.BELOW_THRESHOLD) == 0
+    keep = np.flatnonzero((touched | by_label) & taken & (container >= 0))
+    closed = candles.time[np.maximum(paths.exit, 0)] + bar_ns if len(candles) else batch.end_time
+    known = np.where(touched, closed, batch.end_time)
+    won = np.where(touched, paths.hit == 2, labels.outcome == Outcome.SUCCEEDED)
+    return rows[keep], known[keep], won[keep]
+
+
+def seen_by(
+    chunk: Chunk, rows: I64, earlier: Earlier
+) -> dict[str, ModelHistory | SetupHistory | TradeLog]:
+    signals, entry = chunk.signals, chunk.entry[rows]
+    index = chunk.signal[rows]
+    raw, picked = signals.raw, index.tolist()
+    asked = Asked(
+        entry=entry,
+        version=tuple(
+            histories.version_key(raw["model_version"][i], raw["strategy"][i]) for i in picked
+        ),
+        timeframe=tuple(raw["timeframe"][i] for i in picked),
+        has_score=np.isfinite(signals.score[index]),
+        has_claims=signals.claimed[index] >= 0,
+    )
+    kind, quote = chunk.instrument.kind, chunk.instrument.quote
+    return {
+        "model_history": histories.model_history(earlier.pool, asked),
+        "setup_history": histories.setup_history(earlier.pool, asked),
+        "trade_log": histories.trade_log(earlier.closed, kind, quote, entry),
+    }

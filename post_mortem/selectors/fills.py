@@ -1,0 +1,86 @@
+"""Fills of trades against candles and costs, from the decimal text they are stored as."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+
+from post_mortem.core.replay import entry_bars
+from post_mortem.core.types import I32, CaseBatch, Flag
+from trading.core.candles import F64, I64
+from trading.core.exact import product
+from trading.models import Instrument
+
+from .case_rows import TradeRows
+from .columns import Column, floats
+from .histories import size_measure
+
+# Half-points. A float of a fill is wrong by far less, so only nearer fills need exact decimals.
+_NEAR = 1e-3
+
+
+def outside_candles(batch: CaseBatch, trades: TradeRows, trade: I64) -> I32:
+    """Flag bits of TRADE cases whose fills lie outside the candle they fell into.
+
+    `trade` indexes `trades`, one a case. A fill is compared as the exact decimal it was given as,
+    with the lowest bid and highest ask where the series has quotes. No candle, no flag.
+    """
+    flags = np.zeros(len(batch), np.int32)
+    rows = np.flatnonzero(batch.is_trade)
+    if not rows.size or not len(batch.market.candles):
+        return flags
+    for price, time, texts, flag in (
+        (batch.fill_entry, batch.fill_entry_time, "entry_price", Flag.ENTRY_OUTSIDE_CANDLE),
+        (batch.fill_exit, batch.fill_exit_time, "exit_price", Flag.EXIT_OUTSIDE_CANDLE),
+    ):
+        known = rows[np.isfinite(price[rows])]
+        outside = _outside(batch, price[known], time[known], trades.raw[texts], trade[known])
+        flags[known[outside]] |= int(flag)
+    return flags
+
+
+def _outside(batch: CaseBatch, price: F64, time: I64, texts: Column, trade: I64) -> I64:
+    """Indices of the fills outside their candle."""
+    market = batch.market
+    candles, quotes = market.candles, market.candles.quotes
+    lows = candles.low if quotes is None else quotes.bid_low
+    highs = candles.high if quotes is None else quotes.ask_high
+    _, bar = entry_bars(candles, market.bar_ns, time)
+    at = np.maximum(bar, 0)
+    low, high = lows[at], highs[at]
+    place = price * 2 / float(market.point)
+    outside = (place < low - _NEAR) | (place > high + _NEAR)
+    for i in np.flatnonzero(~outside & ((place < low + _NEAR) | (place > high - _NEAR))):
+        twice = product(Decimal(texts[int(trade[i])]), Decimal(2))
+        lowest = product(Decimal(int(low[i])), market.point)
+        highest = product(Decimal(int(high[i])), market.point)
+        outside[i] = not lowest <= twice <= highest
+    return np.flatnonzero(outside & (bar >= 0))
+
+
+def costs(trades: TradeRows, instrument: Instrument) -> tuple[F64, F64, F64]:
+    """(commission, swap, quantity) of every trade: costs positive, in price times quantity.
+
+    Statements give costs in the account's currency and sizes in lots. What one unit of price is
+    worth follows from the gross result; without one (or for a flat trade) amounts in the quote
+    currency are taken as they are, others are unknown. `quantity` is the size that can be compared
+    within the account's log (`histories.size_measure`).
+    """
+    size = size_measure(instrument.kind, trades.quantity, trades.entry)
+    moved = trades.side * (trades.exit - trades.entry) * trades.quantity
+    gross = floats(trades.raw["gross_pnl"])
+    in_quote = np.array(
+        [currency in ("", instrument.quote) for currency in trades.raw["pnl_currency"]], bool
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        worth = gross / moved
+    known = np.isfinite(worth) & (worth > 0)
+    plain = in_quote & (instrument.kind not in ("fx", "metal"))
+    worth = np.where(known, worth, np.where(plain, 1.0, np.nan))
+    per_unit = size / (worth * trades.quantity)
+    commission, swap = (
+        np.where(paid == 0, 0.0, -paid * per_unit) + 0.0
+        for paid in (floats(trades.raw["commission"]), floats(trades.raw["swap"]))
+    )
+    return commission, swap, size

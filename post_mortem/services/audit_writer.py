@@ -1,0 +1,285 @@
+"""Audits into rows: the columns of `InsightAudit` and `AuditRCA`, written in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from django.db import transaction
+from numpy.typing import NDArray
+
+from post_mortem.core.inputs import BarsRead
+from post_mortem.core.record import evidence_hash, records
+from post_mortem.core.types import CAUSES, I32, Bool, Diagnosis, Labels, Outcome, Status
+from post_mortem.models import AuditRCA, InsightAudit, LabelingRule, RuleSnapshot
+from post_mortem.selectors.cases import CasesOf
+from post_mortem.selectors.columns import fetch, integers, utc_ns
+from post_mortem.services import bulk
+from post_mortem.services.bulk import UniqueKey
+from trading.core.candles import F64, I64
+
+_SIGNAL_KEY = UniqueKey(("signal_id", "horizon"), "trade_id is null")
+_TRADE_KEY = UniqueKey(("trade_id",), "horizon = 'TRADE'")
+# A person's words survive another run.
+_KEPT = frozenset(
+    ("reviewer_notes", "override_reason", "reviewed_at", "reviewer_id", "override_outcome")
+)
+_FEW = 500
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """What is stored of each case: id -1 where nothing is."""
+
+    id: I64
+    hash: list[str]
+    version: I64
+    stale: Bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """Cases to be written: `rows` of `cases`; everything else has one element a row."""
+
+    cases: CasesOf
+    rows: I64
+    labels: Labels
+    diagnosis: Diagnosis
+    read: BarsRead
+    hashes: list[str]
+    engine_version: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """Ids of all cases of the batch, and which of them had been stored before."""
+
+    ids: I64
+    existed: Bool
+
+
+def stored_audits(cases: CasesOf) -> Stored:
+    """The stored audits of the cases of one batch: one query."""
+    mine = InsightAudit.objects.filter(account=cases.account_id)
+    ids = np.unique(cases.signal_id)
+    if ids.size <= _FEW:
+        mine = mine.filter(signal__in=ids.tolist())
+    else:
+        mine = mine.filter(signal__gte=int(ids[0]), signal__lte=int(ids[-1]))
+    fields = ("id", "signal_id", "trade_id", "horizon", "input_hash", "engine_version", "is_stale")
+    rows = fetch(mine, *fields)
+    found: dict[tuple[int, str], int] = {}
+    for i, (signal, trade, horizon) in enumerate(
+        zip(rows["signal_id"], rows["trade_id"], rows["horizon"], strict=True)
+    ):
+        found[signal if trade is None else trade, horizon] = i
+    return _matched(cases, rows, found)
+
+
+def _matched(
+    cases: CasesOf, rows: dict[str, Sequence[Any]], found: dict[tuple[int, str], int]
+) -> Stored:
+    subject = np.where(cases.trade_id >= 0, cases.trade_id, cases.signal_id).tolist()
+    get = found.get
+    at = [get(key, -1) for key in zip(subject, cases.batch.horizon, strict=True)]
+    place = np.array(at, np.int64)
+
+    def pick(name: str, missing: int) -> I64:
+        column = integers(rows[name])
+        if not column.size:
+            return np.full(place.shape, missing, np.int64)
+        return np.where(place >= 0, column[np.maximum(place, 0)], missing)
+
+    hashes = rows["input_hash"]
+    return Stored(
+        id=pick("id", -1),
+        hash=["" if i < 0 else hashes[i] for i in at],
+        version=pick("engine_version", -1),
+        stale=pick("is_stale", 0) > 0,
+    )
+
+
+def write(
+    judged: Judged, stored: Stored, *, now: datetime, guard: Callable[[], None] | None = None
+) -> Written:
+    """Write the judged cases in one transaction; `guard` may refuse it by raising."""
+    rows = judged.rows
+    fresh = np.setdiff1d(np.arange(stored.id.size), rows)
+    with transaction.atomic():
+        bulk.lock(judged.cases.account_id)
+        if guard:
+            guard()
+        ids = stored.id.copy()
+        if rows.size:
+            # Somebody else may have stored some of them since they were compared.
+            ids[rows] = stored_audits(judged.cases).id[rows]
+            existed = ids >= 0
+            new = rows[~existed[rows]]
+            ids[new] = list(bulk.reserve_ids(InsightAudit, new.size))
+            _write_audits(judged, ids[rows], now)
+            _write_causes(judged, ids[rows], existed[rows])
+        else:
+            existed = ids >= 0
+        _not_stale(stored, fresh)
+    return Written(ids, existed)
+
+
+def _not_stale(stored: Stored, rows: I64) -> None:
+    """What was marked stale and turned out to have the same inputs is current again."""
+    marked = stored.id[rows[stored.stale[rows]]].tolist()
+    for start in range(0, len(marked), _FEW):
+        part = marked[start : start + _FEW]
+        InsightAudit.objects.filter(pk__in=part).update(is_stale=False)
+
+
+# --- audits -------------------------------------------------------------------------------------
+
+
+def _write_audits(judged: Judged, ids: I64, now: datetime) -> None:
+    columns = _audit_columns(judged, ids, now)
+    of_trade = judged.cases.trade_id[judged.rows] >= 0
+    if not of_trade.any():
+        bulk.upsert(InsightAudit, columns, key=_SIGNAL_KEY, keep=_KEPT)
+        return
+    for key, where in ((_SIGNAL_KEY, ~of_trade), (_TRADE_KEY, of_trade)):
+        picked = np.flatnonzero(where).tolist()
+        part = {name: [values[i] for i in picked] for name, values in columns.items()}
+        bulk.upsert(InsightAudit, part, key=key, keep=_KEPT)
+
+
+def _audit_columns(judged: Judged, ids: I64, now: datetime) -> dict[str, Sequence[Any]]:
+    cases, rows, labels = judged.cases, judged.rows, judged.labels
+    batch, n = cases.batch, rows.size
+    moment = bulk.time_column(np.array([utc_ns(now)], np.int64))[0]
+    top = _top_causes(judged.diagnosis)
+    snapshots, rules = _rule_columns(cases)
+    rule = cases.rule[rows].tolist()
+    return {
+        "id": ids.tolist(),
+        "account_id": [cases.account_id] * n,
+        "signal_id": cases.signal_id[rows].tolist(),
+        "trade_id": _or_none(cases.trade_id[rows], cases.trade_id[rows] >= 0),
+        "horizon": [batch.horizon[i] for i in rows.tolist()],
+        "outcome": labels.outcome.tolist(),
+        "shadow_outcome": _or_none(labels.shadow_outcome, labels.shadow_outcome > 0),
+        "exit_reason": labels.exit_reason.tolist(),
+        "entry_time": bulk.time_column(batch.entry_time[rows]),
+        "exit_time": bulk.time_column(labels.exit_time),
+        "entry_price": batch.entry_price[rows].tolist(),
+        **_numbers(labels),
+        "flags": labels.flags.tolist(),
+        **top,
+        "series_id": [cases.series_id] * n,
+        **_bar_columns(judged),
+        "rule_id": [rules[i] for i in rule],
+        "rule_snapshot_id": [snapshots[i] for i in rule],
+        **_record_columns(labels, judged.diagnosis),
+        "input_hash": judged.hashes,
+        "engine_version": [judged.engine_version] * n,
+        "evaluated_at": [moment] * n,
+        "is_stale": bulk.bool_column([False] * n),
+        "needs_manual_review": bulk.bool_column((labels.outcome == Outcome.NEEDS_REVIEW).tolist()),
+        "reviewer_notes": [""] * n,
+        "override_reason": [""] * n,
+    }
+
+
+def _numbers(labels: Labels) -> dict[str, Sequence[Any]]:
+    columns = {
+        "exit_price": labels.exit_price,
+        "pips": labels.pips,
+        "pnl_pct": labels.pnl_pct,
+        "r_multiple": labels.r,
+        "mfe_r": labels.mfe_r,
+        "mae_r": labels.mae_r,
+        "max_drawdown_r": labels.drawdown_r,
+        "mfe_pips": labels.mfe_pips,
+        "mae_pips": labels.mae_pips,
+        "coverage": labels.coverage,
+    }
+    return {name: bulk.float_column(values) for name, values in columns.items()}
+
+
+def _or_none(values: NDArray[Any], known: Bool) -> list[Any]:
+    if known.all():
+        return list(values.tolist())
+    if not known.any():
+        return [None] * values.size
+    return [v if k else None for v, k in zip(values.tolist(), known.tolist(), strict=True)]
+
+
+def _top_causes(diagnosis: Diagnosis) -> dict[str, Sequence[Any]]:
+    n = diagnosis.judged.size
+    first = (diagnosis.rank == 1).argmax(axis=1)
+    every = np.arange(n)
+    posterior: F64 = np.stack([f.posterior for f in diagnosis.findings], axis=1)[every, first]
+    confidence = np.stack([f.confidence for f in diagnosis.findings], axis=1)[every, first]
+    names = np.where(diagnosis.judged, np.array(CAUSES)[first], "")
+    return {
+        "top_cause": names.tolist(),
+        "top_posterior": _or_none(posterior, diagnosis.judged),
+        "top_confidence": _or_none(confidence, diagnosis.judged),
+    }
+
+
+def _bar_columns(judged: Judged) -> dict[str, Sequence[Any]]:
+    read, time = judged.read, judged.cases.batch.market.candles.time
+    some = read.count > 0
+    first = np.zeros(len(read), np.int64)
+    last = first.copy()
+    first[some], last[some] = time[read.start[some]], time[read.stop[some] - 1]
+    text = read.digest.astype(">u8").tobytes().hex()
+    return {
+        "bars_from": _or_none(first, some),
+        "bars_to": _or_none(last, some),
+        "n_bars": read.count.tolist(),
+        "bars_digest": [text[i : i + 32] for i in range(0, len(text), 32)],
+    }
+
+
+def _record_columns(labels: Labels, diagnosis: Diagnosis) -> dict[str, Sequence[Any]]:
+    table: I32 = records(labels, diagnosis)
+    blob, width = table.tobytes(), table.shape[1] * 4
+    return {
+        "record": [blob[i : i + width] for i in range(0, len(blob), width)],
+        "evidence_hash": [evidence_hash(row) for row in table],
+    }
+
+
+def _rule_columns(cases: CasesOf) -> tuple[list[int], list[int | None]]:
+    """(snapshot id, id of the rule if it still exists) of each rule of the batch."""
+    snapshots = [
+        RuleSnapshot.objects.get_or_create(sha256=used.sha256, defaults={"data": used.data})[0].pk
+        for used in cases.rules
+    ]
+    wanted = [used.rule.id for used in cases.rules]
+    known = set(LabelingRule.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+    return snapshots, [pk if pk in known else None for pk in wanted]
+
+
+# --- causes -------------------------------------------------------------------------------------
+
+
+def _write_causes(judged: Judged, ids: I64, existed: Bool) -> None:
+    """Ranked causes: those that fired, and `unknown` where it ranks first."""
+    diagnosis = judged.diagnosis
+    status = np.stack([f.status for f in diagnosis.findings], axis=1)
+    shown = (diagnosis.rank > 0) & (status == Status.FIRED)
+    case, cause = np.nonzero(shown)
+    posterior = np.stack([f.posterior for f in diagnosis.findings], axis=1)
+    confidence = np.stack([f.confidence for f in diagnosis.findings], axis=1)
+    bulk.delete_where(AuditRCA, "audit_id", ids[existed].tolist())
+    bulk.upsert(
+        AuditRCA,
+        {
+            "audit_id": ids[case].tolist(),
+            "cause": np.array(CAUSES)[cause].tolist(),
+            "rank": diagnosis.rank[case, cause].tolist(),
+            "confidence": confidence[case, cause].tolist(),
+            "posterior": posterior[case, cause].tolist(),
+        },
+        key=None,
+    )
