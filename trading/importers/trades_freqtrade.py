@@ -102,9 +102,10 @@ def parse(data: bytes, file: str, options: TradeOptions) -> ParsedTrades:
     if differing:
         log.add(
             "pnl_differs",
-            f"profit_abs differs from fills and fees in {differing} of {n} trades; "
+            f"profit_abs is not what fills and fees give, in {differing} of {n} trades: "
             "fills and fees are used",
             fatal=False,
+            count=differing,
         )
     return ParsedTrades(
         file=file,

@@ -60,7 +60,8 @@ def read_decimal(text: str, field: str, *, comma: bool = False) -> Decimal:
     if "," in plain and not comma:
         raise UserError(
             "dialect",
-            f"{field} is {_shown(text)}: declare a decimal comma, or write no thousands separator",
+            f"{field} is {_shown(text)}: declare a decimal comma with --dialect "
+            "decimal-comma, or write no thousands separator",
             field=field,
         )
     if comma:
@@ -171,7 +172,8 @@ def _local_date(
     if order is None:
         raise UserError(
             "date_order",
-            f"{field} is {_shown(text)}: declare whether the day or the month comes first",
+            f"{field} is {_shown(text)}: day and month cannot be told apart, "
+            "declare --date-order dmy or mdy",
             field=field,
         )
     return (year, second, first) if order == "dmy" else (year, first, second)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -45,14 +46,21 @@ def find_account(*, user: Any, name: str) -> Account | None:
 @transaction.atomic
 def get_or_create_account(*, user: Any, name: str) -> tuple[Account, bool]:
     """(account, whether it is new): the user's account of this name, made on the personal desk."""
-    wanted = name.strip()
-    if not wanted or len(wanted) > _NAME_LENGTH:
-        raise UserError("account", f"an account's name has 1 to {_NAME_LENGTH} characters")
+    wanted = _checked_name(name)
     found = find_account(user=user, name=wanted)
     if found is not None:
         return found, False
     desk = ensure_personal_desk(user=user).desk
     return Account.objects.get_or_create(desk=desk, name=wanted, defaults={"owner": user})
+
+
+def _checked_name(name: str) -> str:
+    wanted = name.strip()
+    if not wanted or len(wanted) > _NAME_LENGTH:
+        raise UserError(
+            "account", f"an account's name has 1 to {_NAME_LENGTH} characters", field="account"
+        )
+    return wanted
 
 
 @transaction.atomic
@@ -78,3 +86,37 @@ def local_user(*, username: str | None = None) -> tuple[Any, bool]:
     created: AbstractBaseUser = users.create_user(username=LOCAL_USER)
     ensure_personal_desk(user=created)
     return created, True
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """For whom a command works; `user_new` and `account_new` say what it made for that."""
+
+    user: Any
+    account: Account
+    user_new: bool
+    account_new: bool
+
+
+@transaction.atomic
+def account_for(*, account: str | None, username: str | None = None) -> Owner:
+    """The account a command works on, for `local_user(username)`.
+
+    A named one is made when it is missing; without a name it is the user's only one.
+    """
+    user, user_new = local_user(username=username)
+    if account is not None and user_new:
+        # Their only account is the one asked for.
+        personal = ensure_personal_desk(user=user)
+        personal.name = _checked_name(account)
+        personal.save(update_fields=["name"])
+        return Owner(user, personal, user_new, account_new=True)
+    if account is not None:
+        found, account_new = get_or_create_account(user=user, name=account)
+        return Owner(user, found, user_new, account_new)
+    own = list(Account.objects.filter(owner=user).order_by("pk")[:2])
+    if len(own) > 1:
+        raise UserError(
+            "account_required", f"{user} has several accounts: name one", field="account"
+        )
+    return Owner(user, own[0] if own else ensure_personal_desk(user=user), user_new, not own)

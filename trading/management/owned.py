@@ -1,0 +1,78 @@
+"""What the commands that import into an account share: its arguments, the file, the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from trading.importers.sources import ENCODINGS, file_at
+from trading.importers.trades import MAX_FILE_BYTES
+from trading.management.base import Progress, warning_line
+from trading.services.accounts import Owner
+from trading.services.trade_rows import Progress as ShowProgress
+
+_SHOWN_SKIPS = 20
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Arguments of both commands, after their own."""
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--user", help="whose account it is, where there are several users")
+    parser.add_argument("--tz", help="zone of times without one, like Europe/Berlin or UTC-5")
+    parser.add_argument("--date-order", choices=("dmy", "mdy"), help="of dates like 01/02/2024")
+    parser.add_argument("--encoding", choices=ENCODINGS, help="text encoding, default UTF-8")
+    parser.add_argument(
+        "--skip-bad-rows", action="store_true", help="import the good rows and list the bad ones"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="read and check, show what would change"
+    )
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a file, one more than allowed at the most."""
+    with file_at(path).open() as stream:
+        return stream.read(MAX_FILE_BYTES + 1)
+
+
+def progress_on(bar: Progress) -> ShowProgress:
+    """Shows rows done of rows in all on a bar made before the file was read."""
+
+    def show(step: int, total: int) -> None:
+        bar.total = total
+        bar.advance(step)
+
+    return show
+
+
+def owner_summary(owner: Owner) -> dict[str, object]:
+    return {
+        "user": owner.user.get_username(),
+        "user_new": owner.user_new,
+        "account_new": owner.account_new,
+    }
+
+
+def owner_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+    if summary["user_new"]:
+        yield (
+            f"made the local user {summary['user']}, who has no password yet: "
+            f"python manage.py changepassword {summary['user']}"
+        )
+    if summary["account_new"]:
+        yield f"made the account {summary['account']} of {summary['user']}"
+
+
+def row_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+    """The first rows as understood, what was skipped and why, warnings."""
+    for row in summary["preview"]:
+        yield "  " + " ".join(str(value) for value in row.values() if value not in (None, ""))
+    for skipped in summary["skipped"][:_SHOWN_SKIPS]:
+        yield f"  skipped line {skipped['row']}: {skipped['detail']} [{skipped['code']}]"
+    if summary["rows_skipped"] > _SHOWN_SKIPS:
+        yield f"  and {summary['rows_skipped'] - _SHOWN_SKIPS:,} more"
+    for warning in summary["problems"]:
+        yield warning_line(warning)
