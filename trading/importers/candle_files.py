@@ -22,6 +22,7 @@ from .sources import (
     unpacked,
     zip_members,
 )
+from .tables import check_first_line
 
 FORMATS = ("auto", "csv", *sorted(HEADERLESS), "json", "freqtrade", "lean")
 _TEXT_SUFFIXES = (".csv", ".txt", ".tsv", ".json")
@@ -86,6 +87,8 @@ def _read(stream: IO[bytes], name: str, options: ReadOptions, format_name: str) 
         return parse_json(stream, name, options)
     if wanted == "lean":
         raise refuse(name, "format", "Lean's files are ZIP archives, this is none")
+    if options.encoding is None:
+        check_first_line(head, name)
     return parse_csv(text_blocks(stream, name, options.encoding), name, options, wanted)
 
 

@@ -79,6 +79,9 @@ def plain_name(text: str) -> str:
 def layout_of_header(cells: list[str], delimiter: str, file: str) -> Layout:
     """The layout a header line states. Codes: duplicate_column, missing_columns."""
     names = [plain_name(cell) for cell in cells]
+    if cells[0][:1].isdigit():
+        hint = HEADERLESS_HINT.format(_headerless_name(cells, delimiter))
+        raise refuse(file, "missing_columns", hint, row=1)
     twice = sorted({cell for cell in cells if cell and cells.count(cell) > 1})
     twice = twice or sorted({name for name in names if name and names.count(name) > 1})
     if twice:
@@ -93,7 +96,7 @@ def layout_of_header(cells: list[str], delimiter: str, file: str) -> Layout:
     wanted = ("time", *(QUOTE_COLUMNS if kind == SeriesKind.BID_ASK else PRICE_ROLES))
     missing = [role for role in wanted if role not in roles]
     if missing:
-        raise refuse(file, "missing_columns", _missing(cells, delimiter, missing), row=1)
+        raise refuse(file, "missing_columns", f"missing columns: {', '.join(missing)}", row=1)
     used = {i for role, i in roles.items() if role in (*wanted, "volume", "symbol")}
     used |= {roles["time"] + 1} if paired else set()
     return Layout(
@@ -124,12 +127,6 @@ def _time_column(names: list[str]) -> tuple[int | None, bool]:
     if found is None and names and not names[0]:
         return 0, False
     return found, False
-
-
-def _missing(cells: list[str], delimiter: str, missing: list[str]) -> str:
-    if cells and cells[0][:1].isdigit():
-        return HEADERLESS_HINT.format(_headerless_name(cells, delimiter))
-    return f"missing columns: {', '.join(missing)}"
 
 
 def _headerless_name(cells: list[str], delimiter: str) -> str:
