@@ -36,9 +36,8 @@ def _largest_group(up_to: int, starts: bool) -> I8:
     """Per number: the largest level whose groups start there, or that has at most as many bars."""
     number = np.arange(up_to)[:, None]
     sizes = _SIZE[None, 1:]
-    result: I8 = (
-        ((number % sizes == 0) if starts else (number >= sizes)).sum(axis=1).astype(np.int8)
-    )
+    groups = (number % sizes == 0) if starts else (number >= sizes)
+    result: I8 = groups.sum(axis=1).astype(np.int8)
     return result
 
 
@@ -124,6 +123,8 @@ def walk(index: BlockIndex, first: I64, end: I64, stop: I64, target: I64) -> Wal
     todo = np.flatnonzero(first < end)
     for begin in range(0, todo.size, _CHUNK):
         _walk_chunk(index, todo[begin : begin + _CHUNK], first, end, stop, target, out)
+    out.high_bar[todo] = _first_bar(index, index.high, out.high_bar[todo])
+    out.low_bar[todo] = _first_bar(index, index.low, out.low_bar[todo])
     return out
 
 
@@ -177,12 +178,13 @@ class _State:
     hit: I8
 
     def where(self, mask: NDArray[np.bool_]) -> _State:
-        return _State(*(getattr(self, name)[mask] for name in self.__slots__))
+        chosen = np.flatnonzero(mask)
+        return _State(*(getattr(self, name)[chosen] for name in self.__slots__))
 
 
 def _advance(index: BlockIndex, s: _State) -> None:
+    # A case that is done stands at level 0, at most one bar behind the last: that node exists.
     node = index.offset[s.level] + (s.at >> _SHIFT[s.level])
-    np.minimum(node, index.high.size - 1, out=node)  # a finished case may stand behind the last bar
     high, low = index.high[node], index.low[node]
     stopped, reached = low <= s.below, high >= s.above
     touches = stopped | reached
@@ -190,19 +192,22 @@ def _advance(index: BlockIndex, s: _State) -> None:
     enter = touches & (s.level > 0) & running
     take = running & ~enter
 
-    np.maximum(s.fall, index.fall[node], out=s.fall, where=take)
-    np.maximum(s.fall, s.high - low, out=s.fall, where=take)
-    np.copyto(s.high_node, node, where=take & (high > s.high))
-    np.copyto(s.low_node, node, where=take & (low < s.low))
-    np.maximum(s.high, high, out=s.high, where=take)
-    np.minimum(s.low, low, out=s.low, where=take)
+    # Neutral values instead of masked writes: several times faster.
+    high = np.where(take, high, -index.beyond)
+    low = np.where(take, low, index.beyond)
+    s.high_node = np.where(high > s.high, node, s.high_node)
+    s.low_node = np.where(low < s.low, node, s.low_node)
+    fall = np.maximum(s.high - low, index.fall[node] * take)
+    s.fall = np.maximum(s.fall, fall)
+    s.high = np.maximum(s.high, high)
+    s.low = np.minimum(s.low, low)
 
     ends = take & touches
-    np.copyto(s.hit, stopped + 2 * reached.astype(np.int8), where=ends)
-    np.add(s.at, _SIZE[s.level], out=s.at, where=take)
-    np.copyto(s.until, s.at, where=ends)
+    s.hit |= ends * (stopped + 2 * reached.astype(np.int8))
+    s.at = s.at + _SIZE[s.level] * take
+    s.until = np.where(ends, s.at, s.until)
     ahead = np.minimum(_STARTS[s.at & (_TOP - 1)], _FITS[np.minimum(s.until - s.at, _TOP)])
-    s.level = np.where(enter, s.level - 1, ahead).astype(np.int8)
+    s.level = np.where(enter, s.level - 1, ahead)
 
 
 def _store(index: BlockIndex, s: _State, out: Walk) -> None:
@@ -211,8 +216,8 @@ def _store(index: BlockIndex, s: _State, out: Walk) -> None:
     out.high[s.rows] = s.high
     out.low[s.rows] = s.low
     out.fall[s.rows] = s.fall
-    out.high_bar[s.rows] = _first_bar(index, index.high, s.high_node)
-    out.low_bar[s.rows] = _first_bar(index, index.low, s.low_node)
+    out.high_bar[s.rows] = s.high_node
+    out.low_bar[s.rows] = s.low_node
 
 
 def _first_bar(index: BlockIndex, column: Prices, node: I64) -> I64:

@@ -35,8 +35,10 @@ LIMIT, STOP_ENTRY = 1, 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Side:
-    """One side's view of the series, turned so that the position is long."""
+    """One side's view of the bars in use, turned so that the position is long. Bars are counted
+    from `base`, the first of them."""
 
+    base: int
     open: I64
     high: I64
     low: I64
@@ -65,7 +67,7 @@ def replay(batch: CaseBatch) -> Paths:
     for side in (1, -1):
         rows = np.flatnonzero(batch.side == side)
         if rows.size and len(batch.market.candles):
-            view = _side(batch.market.candles, side)
+            view = _side(batch.market.candles, side, window, rows)
             _replay_side(batch, view, rows, window, stop[rows], target[rows], paths)
     return paths
 
@@ -158,14 +160,18 @@ def _empty_paths(window: _Window) -> Paths:
     )
 
 
-def _side(candles: Candles, side: int) -> _Side:
-    turned = candles if side > 0 else mirror(candles)
+def _side(candles: Candles, side: int, window: _Window, rows: I64) -> _Side:
+    first, last, inside = window.first[rows], window.last[rows], window.inside[rows]
+    base = min(int(np.where(inside >= 0, inside, first).min()), len(candles) - 1)
+    used = candles.rows(slice(base, max(int(last.max()), base) + 1))
+    turned = used if side > 0 else mirror(used)
     quotes = turned.quotes
     if quotes is None:
         index = build_index(turned.high, turned.low)
         columns = (turned.open, turned.high, turned.low)
-        return _Side(*columns, *columns, index, index)
+        return _Side(base, *columns, *columns, index, index)
     return _Side(
+        base,
         quotes.bid_open,
         quotes.bid_high,
         quotes.bid_low,
@@ -186,8 +192,8 @@ def _replay_side(
     target: I64,
     paths: Paths,
 ) -> None:
-    first, last = window.first[rows], window.last[rows]
-    skipped = window.inside[rows]
+    first, last = window.first[rows] - view.base, window.last[rows] - view.base
+    skipped = np.maximum(window.inside[rows] - view.base, -1)
     touched = _bar_touches(view, skipped, stop, target)
     stopped_at_fill = np.full(rows.size, -1, np.int64)
     orders = np.flatnonzero((batch.entry_kind[rows] > 0) & ~batch.is_trade[rows])
@@ -267,15 +273,16 @@ def _write(
     judged = (first >= 0) & (first <= last)
     entry = np.rint(scaled(batch.side[rows] * batch.entry_price[rows], batch.market.point))
     entry = entry.astype(np.int64)
-    paths.first[rows] = first
-    paths.exit[rows] = np.where(found.bar >= 0, found.bar, np.where(first < 0, -1, last))
+    left = np.where(found.bar >= 0, found.bar, last)
+    paths.first[rows] = np.where(first < 0, -1, first + view.base)
+    paths.exit[rows] = np.where(first < 0, -1, left + view.base)
     paths.hit[rows] = found.hit
     paths.gap[rows] = _gap(batch, view, rows, found.bar, (found.hit & 1) > 0, stop)
     paths.mfe[rows] = np.where(judged, np.maximum(found.high - entry, 0), 0)
     paths.mae[rows] = np.where(judged, np.maximum(entry - found.low, 0), 0)
     paths.drawdown[rows] = found.fall
-    paths.mfe_bar[rows] = found.high_bar
-    paths.mae_bar[rows] = found.low_bar
+    paths.mfe_bar[rows] = np.where(found.high_bar < 0, -1, found.high_bar + view.base)
+    paths.mae_bar[rows] = np.where(found.low_bar < 0, -1, found.low_bar + view.base)
 
 
 def _gap(batch: CaseBatch, view: _Side, rows: I64, bar: I64, stopped: Bool, stop: I64) -> Bool:
@@ -296,7 +303,9 @@ def _write_fill_stops(
         return
     at, where = bar[hit], rows[hit]
     entry = np.rint(scaled(batch.side[where] * batch.entry_price[where], batch.market.point))
-    paths.first[where] = paths.exit[where] = paths.mfe_bar[where] = paths.mae_bar[where] = at
+    bars = (paths.first, paths.exit, paths.mfe_bar, paths.mae_bar)
+    for column in bars:
+        column[where] = at + view.base
     paths.hit[where] = 1
     paths.gap[where] = False
     paths.mfe[where] = 0
