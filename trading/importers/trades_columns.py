@@ -119,7 +119,7 @@ def find_columns(header: Sequence[str], mapping: Mapping[str, str], file: str) -
     declared = _declared(mapping, plain, header, file)
     fields = [declared.get(name, known.get(name, "")) for name in plain]
     # A declared column goes before one that is named like the field, that before an alias.
-    for stronger in (set(declared), set(FIELDS)):
+    for stronger in (set(declared), {*declared, *FIELDS}):
         taken = {f for f, name in zip(fields, plain, strict=True) if name in stronger}
         fields = [
             "" if f in taken - _REPEATABLE and name not in stronger else f

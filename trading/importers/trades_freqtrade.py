@@ -26,6 +26,7 @@ from typing import Any, Final, NoReturn
 
 from trading.core.errors import UserError
 from trading.core.exact import difference, product, stored, total
+from trading.core.instruments import clean_symbol
 from trading.core.types import timeframe_ns
 
 from .contract import ProblemLog, refuse
@@ -194,7 +195,7 @@ def _trip(
     tag = _text(raw, "enter_tag", "buy_tag")
     return TripRow(
         line=line,
-        symbol=pair,
+        symbol=clean_symbol(pair),
         side=-1 if _flag(raw, "is_short") else 1,
         quantity=quantity,
         opened_at=opened,
@@ -277,7 +278,11 @@ def _time(raw: Mapping[str, Any], which: str) -> int:
     if stamp is not None:
         ms = as_decimal(stamp, f"{which}_timestamp")
         if ms != ms.to_integral_value():
-            raise UserError("bad_time", f"{which}_timestamp is {ms}, not whole milliseconds")
+            raise UserError(
+                "bad_time",
+                f"{which}_timestamp is {ms}, not whole milliseconds",
+                field=f"{which}_timestamp",
+            )
         from_stamp = in_range(int(ms) * NS_PER_MS, str(ms), f"{which}_timestamp")
     if text is None:
         if from_stamp is None:
