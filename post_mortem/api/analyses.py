@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from post_mortem.models import RecommendationTracking, TradeAnalysis
 from post_mortem.selectors.access import readable, writable
+from post_mortem.services.analyst import PostMortemService
 from post_mortem.services.requests import MAX_CONCURRENCY, request_analyses
 from trading.core.errors import NotFoundError
 from trading.models import Trade
@@ -150,8 +151,6 @@ class Analysis(Endpoint):
         self.body(request, NothingSerializer)
         trade = writable(Trade.objects.all(), user=request.user, pk=trade_id)
         if self.wanted.get("wait") == "1":
-            from post_mortem.services import PostMortemService
-
             async_to_sync(PostMortemService().analyze_trade)(trade.pk)
             return Response(AnalysisDetailSerializer(_of(trade)).data)
         job = request_analyses(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -14,6 +15,7 @@ from post_mortem.core.types import CAUSES
 from post_mortem.models import AuditRCA, CauseReview, InsightAudit
 from post_mortem.models.audits import CAUSE_CHOICES
 from post_mortem.selectors.access import readable
+from post_mortem.selectors.portable_cases import portable_case
 from post_mortem.services import reviews
 from trading.core.errors import UserError
 from trading.core.types import Horizon
@@ -97,6 +99,14 @@ class AuditDetail(Endpoint):
         ).prefetch_related("causes", "reviews__user")
         audit = readable(rows, user=request.user, pk=audit_id)
         return Response(AuditDetailSerializer(with_evidence(audit)).data)
+
+
+class AuditCase(Endpoint):
+    @extend_schema(operation_id="audit_case", responses=answers({200: OpenApiTypes.OBJECT}, 404))
+    def get(self, request: Request, audit_id: int) -> Response:
+        """The audit's inputs as a portable case (`inquest.case/1`), for `diagnose`."""
+        rows = InsightAudit.objects.select_related("signal")
+        return Response(portable_case(readable(rows, user=request.user, pk=audit_id)))
 
 
 class ReviewInSerializer(StrictSerializer):

@@ -25,6 +25,7 @@ urlpatterns = [
     path("jobs/<slug:job_id>/cancel/", jobs.JobCancel.as_view(), name="api-job-cancel"),
     path("audits/", audits.AuditList.as_view(), name="api-audits"),
     path("audits/<id:audit_id>/", audits.AuditDetail.as_view(), name="api-audit"),
+    path("audits/<id:audit_id>/case/", audits.AuditCase.as_view(), name="api-audit-case"),
     path("audits/<id:audit_id>/reviews/", audits.AuditReviews.as_view(), name="api-audit-reviews"),
     path(
         "audits/<id:audit_id>/reviews/<slug:cause>/",

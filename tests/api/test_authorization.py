@@ -72,6 +72,7 @@ ROWS = (
     Row("POST", "api-job-cancel", 200, 404, JOB, {}),
     Row("GET", "api-audits", 200, 200),
     Row("GET", "api-audit", 200, 404, AUDIT),
+    Row("GET", "api-audit-case", 200, 404, AUDIT),
     Row("POST", "api-audit-reviews", 200, 404, AUDIT, NEWS),
     Row(
         "DELETE",

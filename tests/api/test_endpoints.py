@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-import post_mortem.services
+from post_mortem.api import analyses
+from post_mortem.core.portable import parse_case
 from post_mortem.models import AutopsyJob, CauseReview, InsightAudit
 from post_mortem.services import requests
 from tests.api.world import NOW, World, make_audit
 from tests.services.factories import MONDAY, make_instrument, make_signal, make_trade
+from trading.models import Signal
 
 pytestmark = pytest.mark.django_db
 
@@ -180,7 +182,7 @@ class TestAnalyses:
             async def analyze_trade(self, trade_id: int) -> None:
                 asked.append(trade_id)
 
-        monkeypatch.setattr(post_mortem.services, "PostMortemService", Service, raising=False)
+        monkeypatch.setattr(analyses, "PostMortemService", Service)
         url = reverse("api-analysis", args=[world.mine.trade.pk]) + "?wait=1"
         before = AutopsyJob.objects.count()
         answer = world.client("owner").post(url, {}, format="json")
@@ -285,3 +287,23 @@ def test_an_untraded_signal_has_an_audit_too(world: World) -> None:
     assert (whole["trade_id"], whole["external_id"]) == (None, "s-7")
     assert (whole["outcome"], whole["shadow_outcome"]) == ("filtered_out", "succeeded")
     assert (whole["bars"]["start"], whole["causes"]) == (None, [])
+
+
+def test_a_case_can_be_read_back(world: World) -> None:
+    # Without candles the market's bars are hours, which a signal's timeframe is a multiple of.
+    Signal.objects.update(timeframe="1h")
+    case = get(world, "api-audit-case", world.mine.audit.pk).json()
+    assert (case["schema"], case["id"]) == ("inquest.case/1", str(world.mine.audit.pk))
+    assert (case["symbol"], case["horizon"]) == ("EURUSD", "TRADE")
+    assert case["signal"]["entry"] == case["trade"]["entry"] == 1.1
+    assert case["trade"]["stop_loss_initial"] == 1.099
+    batch = parse_case(case)
+    assert (len(batch), batch.horizon) == (1, ("TRADE",))
+
+
+def test_a_case_of_a_signal_horizon(world: World) -> None:
+    trade = world.mine.trade
+    audit = make_audit(trade, trade=None, horizon="4H")
+    case = get(world, "api-audit-case", audit.pk).json()
+    assert (case["horizon"], case["strategy"]) == ("4H", "owner breakout")
+    assert case["signal"]["stop_loss"] == 1.099

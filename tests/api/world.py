@@ -111,7 +111,7 @@ def own_rows(user: Any) -> Owned:
     return Owned(account, trade, bare, audit, analysis, advice, job)
 
 
-def make_audit(trade: Trade, **changes: Any) -> InsightAudit:
+def make_audit(trade: Trade, /, **changes: Any) -> InsightAudit:
     snapshot, _ = RuleSnapshot.objects.get_or_create(sha256="0" * 64, defaults={"data": {"id": 0}})
     values: dict[str, Any] = {
         "account": trade.account,
