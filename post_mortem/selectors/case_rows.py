@@ -129,6 +129,18 @@ def groups(selection: Selection) -> list[Group]:
     return [Group(*row) for row in rows]
 
 
+def count_cases(selection: Selection) -> int:
+    """How many cases a run over the selection will judge."""
+    signals = selection.signals()
+    trades = 0
+    if selection.trades:
+        found = Trade.objects.filter(signal__in=signals.values("pk"))
+        if selection.trade_ids is not None:
+            found = found.filter(pk__in=selection.trade_ids)
+        trades = found.count()
+    return signals.count() * len(selection.horizons) + trades
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SignalRows:
     """Columns of signals sorted by time and id; every array has one element a signal."""

@@ -11,12 +11,14 @@ import numpy as np
 from django.db import transaction
 from numpy.typing import NDArray
 
+from post_mortem.core.batches import take
 from post_mortem.core.inputs import BarsRead
 from post_mortem.core.record import evidence_hash, records
 from post_mortem.core.types import CAUSES, I32, Bool, Diagnosis, Labels, Outcome, Status
 from post_mortem.models import AuditRCA, InsightAudit, LabelingRule, RuleSnapshot
 from post_mortem.selectors.cases import CasesOf
-from post_mortem.selectors.columns import fetch, integers, utc_ns
+from post_mortem.selectors.columns import utc_ns
+from post_mortem.selectors.stored import StoredRows, stored_rows
 from post_mortem.services import bulk
 from post_mortem.services.bulk import UniqueKey
 from trading.core.candles import F64, I64
@@ -28,16 +30,6 @@ _KEPT = frozenset(
     ("reviewer_notes", "override_reason", "reviewed_at", "reviewer_id", "override_outcome")
 )
 _FEW = 500
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stored:
-    """What is stored of each case: id -1 where nothing is."""
-
-    id: I64
-    hash: list[str]
-    version: I64
-    stale: Bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,61 +53,21 @@ class Written:
     existed: Bool
 
 
-def stored_audits(cases: CasesOf) -> Stored:
-    """The stored audits of the cases of one batch: one query."""
-    mine = InsightAudit.objects.filter(account=cases.account_id)
-    ids = np.unique(cases.signal_id)
-    if ids.size <= _FEW:
-        mine = mine.filter(signal__in=ids.tolist())
-    else:
-        mine = mine.filter(signal__gte=int(ids[0]), signal__lte=int(ids[-1]))
-    fields = ("id", "signal_id", "trade_id", "horizon", "input_hash", "engine_version", "is_stale")
-    rows = fetch(mine, *fields)
-    found: dict[tuple[int, str], int] = {}
-    for i, (signal, trade, horizon) in enumerate(
-        zip(rows["signal_id"], rows["trade_id"], rows["horizon"], strict=True)
-    ):
-        found[signal if trade is None else trade, horizon] = i
-    return _matched(cases, rows, found)
-
-
-def _matched(
-    cases: CasesOf, rows: dict[str, Sequence[Any]], found: dict[tuple[int, str], int]
-) -> Stored:
-    subject = np.where(cases.trade_id >= 0, cases.trade_id, cases.signal_id).tolist()
-    get = found.get
-    at = [get(key, -1) for key in zip(subject, cases.batch.horizon, strict=True)]
-    place = np.array(at, np.int64)
-
-    def pick(name: str, missing: int) -> I64:
-        column = integers(rows[name])
-        if not column.size:
-            return np.full(place.shape, missing, np.int64)
-        return np.where(place >= 0, column[np.maximum(place, 0)], missing)
-
-    hashes = rows["input_hash"]
-    return Stored(
-        id=pick("id", -1),
-        hash=["" if i < 0 else hashes[i] for i in at],
-        version=pick("engine_version", -1),
-        stale=pick("is_stale", 0) > 0,
-    )
-
-
 def write(
-    judged: Judged, stored: Stored, *, now: datetime, guard: Callable[[], None] | None = None
+    judged: Judged, stored: StoredRows, *, now: datetime, guard: Callable[[], None] | None = None
 ) -> Written:
     """Write the judged cases in one transaction; `guard` may refuse it by raising."""
     rows = judged.rows
-    fresh = np.setdiff1d(np.arange(stored.id.size), rows)
+    before = stored.integers("id")
+    fresh = np.setdiff1d(np.arange(before.size), rows)
     with transaction.atomic():
         bulk.lock(judged.cases.account_id)
         if guard:
             guard()
-        ids = stored.id.copy()
+        ids = before.copy()
         if rows.size:
             # Somebody else may have stored some of them since they were compared.
-            ids[rows] = stored_audits(judged.cases).id[rows]
+            ids[rows] = stored_rows(judged.cases).integers("id")[rows]
             existed = ids >= 0
             new = rows[~existed[rows]]
             ids[new] = list(bulk.reserve_ids(InsightAudit, new.size))
@@ -127,9 +79,10 @@ def write(
     return Written(ids, existed)
 
 
-def _not_stale(stored: Stored, rows: I64) -> None:
+def _not_stale(stored: StoredRows, rows: I64) -> None:
     """What was marked stale and turned out to have the same inputs is current again."""
-    marked = stored.id[rows[stored.stale[rows]]].tolist()
+    stale = stored.integers("is_stale", 0)[rows] > 0
+    marked = stored.integers("id")[rows[stale]].tolist()
     for start in range(0, len(marked), _FEW):
         part = marked[start : start + _FEW]
         InsightAudit.objects.filter(pk__in=part).update(is_stale=False)
@@ -154,7 +107,6 @@ def _audit_columns(judged: Judged, ids: I64, now: datetime) -> dict[str, Sequenc
     cases, rows, labels = judged.cases, judged.rows, judged.labels
     batch, n = cases.batch, rows.size
     moment = bulk.time_column(np.array([utc_ns(now)], np.int64))[0]
-    top = _top_causes(judged.diagnosis)
     snapshots, rules = _rule_columns(cases)
     rule = cases.rule[rows].tolist()
     return {
@@ -163,17 +115,11 @@ def _audit_columns(judged: Judged, ids: I64, now: datetime) -> dict[str, Sequenc
         "signal_id": cases.signal_id[rows].tolist(),
         "trade_id": _or_none(cases.trade_id[rows], cases.trade_id[rows] >= 0),
         "horizon": [batch.horizon[i] for i in rows.tolist()],
-        "outcome": labels.outcome.tolist(),
-        "shadow_outcome": _or_none(labels.shadow_outcome, labels.shadow_outcome > 0),
-        "exit_reason": labels.exit_reason.tolist(),
         "entry_time": bulk.time_column(batch.entry_time[rows]),
         "exit_time": bulk.time_column(labels.exit_time),
-        "entry_price": batch.entry_price[rows].tolist(),
-        **_numbers(labels),
-        "flags": labels.flags.tolist(),
-        **top,
+        **_value_columns(batch.entry_price[rows], labels, judged.diagnosis),
         "series_id": [cases.series_id] * n,
-        **_bar_columns(judged),
+        **_bar_columns(cases, judged.read),
         "rule_id": [rules[i] for i in rule],
         "rule_snapshot_id": [snapshots[i] for i in rule],
         **_record_columns(labels, judged.diagnosis),
@@ -184,6 +130,40 @@ def _audit_columns(judged: Judged, ids: I64, now: datetime) -> dict[str, Sequenc
         "needs_manual_review": bulk.bool_column((labels.outcome == Outcome.NEEDS_REVIEW).tolist()),
         "reviewer_notes": [""] * n,
         "override_reason": [""] * n,
+    }
+
+
+def row_values(
+    cases: CasesOf, rows: I64, labels: Labels, diagnosis: Diagnosis, read: BarsRead
+) -> dict[str, Sequence[Any]]:
+    """What the rows of these cases of a batch must say, and `causes`: for verification.
+
+    `diagnosis` has one element a row, `labels` and `read` one a case.
+    """
+    chosen = take(labels, rows)
+    causes: list[list[tuple[Any, ...]]] = [[] for _ in range(rows.size)]
+    columns = _cause_columns(diagnosis)
+    for at, *cause in zip(*columns.values(), strict=True):
+        causes[at].append(tuple(cause))
+    return {
+        **_value_columns(cases.batch.entry_price[rows], chosen, diagnosis),
+        **_bar_columns(cases, take(read, rows)),
+        **_record_columns(chosen, diagnosis),
+        "causes": [sorted(each) for each in causes],
+    }
+
+
+def _value_columns(
+    entry_price: F64, labels: Labels, diagnosis: Diagnosis
+) -> dict[str, Sequence[Any]]:
+    return {
+        "outcome": labels.outcome.tolist(),
+        "shadow_outcome": _or_none(labels.shadow_outcome, labels.shadow_outcome > 0),
+        "exit_reason": labels.exit_reason.tolist(),
+        "entry_price": entry_price.tolist(),
+        **_numbers(labels),
+        "flags": labels.flags.tolist(),
+        **_top_causes(diagnosis),
     }
 
 
@@ -225,8 +205,8 @@ def _top_causes(diagnosis: Diagnosis) -> dict[str, Sequence[Any]]:
     }
 
 
-def _bar_columns(judged: Judged) -> dict[str, Sequence[Any]]:
-    read, time = judged.read, judged.cases.batch.market.candles.time
+def _bar_columns(cases: CasesOf, read: BarsRead) -> dict[str, Sequence[Any]]:
+    time = cases.batch.market.candles.time
     some = read.count > 0
     first = np.zeros(len(read), np.int64)
     last = first.copy()
@@ -263,23 +243,23 @@ def _rule_columns(cases: CasesOf) -> tuple[list[int], list[int | None]]:
 # --- causes -------------------------------------------------------------------------------------
 
 
-def _write_causes(judged: Judged, ids: I64, existed: Bool) -> None:
-    """Ranked causes: those that fired, and `unknown` where it ranks first."""
-    diagnosis = judged.diagnosis
+def _cause_columns(diagnosis: Diagnosis) -> dict[str, list[Any]]:
+    """Ranked causes: those that fired, and `unknown` where it ranks first. `case` is the row."""
     status = np.stack([f.status for f in diagnosis.findings], axis=1)
-    shown = (diagnosis.rank > 0) & (status == Status.FIRED)
-    case, cause = np.nonzero(shown)
+    case, cause = np.nonzero((diagnosis.rank > 0) & (status == Status.FIRED))
     posterior = np.stack([f.posterior for f in diagnosis.findings], axis=1)
     confidence = np.stack([f.confidence for f in diagnosis.findings], axis=1)
+    return {
+        "case": case.tolist(),
+        "rank": diagnosis.rank[case, cause].tolist(),
+        "cause": np.array(CAUSES)[cause].tolist(),
+        "confidence": confidence[case, cause].tolist(),
+        "posterior": posterior[case, cause].tolist(),
+    }
+
+
+def _write_causes(judged: Judged, ids: I64, existed: Bool) -> None:
+    columns = _cause_columns(judged.diagnosis)
+    case = np.array(columns.pop("case"), np.int64)
     bulk.delete_where(AuditRCA, "audit_id", ids[existed].tolist())
-    bulk.upsert(
-        AuditRCA,
-        {
-            "audit_id": ids[case].tolist(),
-            "cause": np.array(CAUSES)[cause].tolist(),
-            "rank": diagnosis.rank[case, cause].tolist(),
-            "confidence": confidence[case, cause].tolist(),
-            "posterior": posterior[case, cause].tolist(),
-        },
-        key=None,
-    )
+    bulk.upsert(AuditRCA, {"audit_id": ids[case].tolist(), **columns}, key=None)

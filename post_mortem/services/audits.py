@@ -15,7 +15,7 @@ import numpy as np
 from django.utils import timezone
 
 from post_mortem.core.batches import take
-from post_mortem.core.inputs import BarsRead, bars_read, input_hashes
+from post_mortem.core.inputs import bars_read, input_hashes
 from post_mortem.core.labeler import label
 from post_mortem.core.rca import diagnose
 from post_mortem.core.replay import replay
@@ -30,7 +30,8 @@ from post_mortem.core.types import (
 from post_mortem.core.version import ENGINE_VERSION
 from post_mortem.selectors.case_rows import Selection, groups
 from post_mortem.selectors.cases import CasesOf, group_batches
-from post_mortem.services.audit_writer import Judged, stored_audits, write
+from post_mortem.selectors.stored import stored_rows
+from post_mortem.services.audit_writer import Judged, write
 from trading.core.candles import I64
 from trading.core.errors import NotFoundError, UserError
 from trading.core.types import SIGNAL_HORIZONS, Horizon
@@ -45,7 +46,7 @@ Guard = Callable[[], None]
 
 @dataclass(slots=True)
 class RunSummary:
-    """What a run did. `audit_ids` are all audits of the selection, the unchanged ones too."""
+    """What a run did. `audit_ids` are all audits of the selection, `changed_ids` those written."""
 
     cases: int = 0
     new: int = 0
@@ -55,6 +56,7 @@ class RunSummary:
     outcomes: Counter[str] = field(default_factory=Counter)
     top_causes: Counter[str] = field(default_factory=Counter)
     audit_ids: list[int] = field(default_factory=list)
+    changed_ids: list[int] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -83,13 +85,15 @@ def run_autopsy(
     dry_run: bool = False,
     progress: Progress | None = None,
     guard: Guard | None = None,
+    narrate: Callable[[Sequence[int]], object] | None = None,
     now: datetime | None = None,
 ) -> RunSummary:
     """Audit the selected signals under `horizons` (none given: all) and their trades under TRADE.
 
     `end` is exclusive. `force` rewrites unchanged audits, `dry_run` writes nothing, `skip_rca`
     labels only. `progress` is told how many cases are done; `guard` is called inside every
-    transaction that writes and may refuse it by raising. Raises UserError on an unknown horizon,
+    transaction that writes and may refuse it by raising; `narrate` is given the ids of the audits
+    that were written, when all are. Raises UserError on an unknown horizon,
     NotFoundError where an id does not exist.
     """
     selection = Selection(
@@ -109,6 +113,8 @@ def run_autopsy(
             run.audit(cases)
             if progress:
                 progress(len(cases.batch))
+    if narrate and run.summary.changed_ids and not skip_rca:
+        narrate(run.summary.changed_ids)
     return run.summary
 
 
@@ -160,26 +166,28 @@ class _Run:
         read = bars_read(cases.batch, paths)
         hashes = input_hashes(cases.batch, paths, read, cases.rule_hashes())
         self._count(labels)
-        stored = stored_audits(cases)
-        changed = self._changed(hashes, stored.hash, stored.version)
+        stored = stored_rows(cases, "input_hash", "engine_version", "is_stale")
+        version = stored.integers("engine_version")
+        changed = self._changed(hashes, stored.texts("input_hash"), version)
         rows = np.flatnonzero(changed)
         diagnosis = judge(cases, paths, labels, rows, skip_rca=self.skip_rca)
         self._count_causes(diagnosis)
         if self.dry_run:
-            self._tally(stored.id >= 0, changed)
+            self._tally(stored.place >= 0, changed)
             return
         judged = Judged(
             cases=cases,
             rows=rows,
             labels=take(labels, rows),
             diagnosis=diagnosis,
-            read=BarsRead(read.start[rows], read.stop[rows], read.digest[rows]),
+            read=take(read, rows),
             hashes=[hashes[i] for i in rows.tolist()],
             engine_version=LABELS_ONLY if self.skip_rca else ENGINE_VERSION,
         )
         written = write(judged, stored, now=self.now, guard=self.guard)
         self._tally(written.existed, changed)
         self.summary.audit_ids.extend(written.ids.tolist())
+        self.summary.changed_ids.extend(written.ids[rows].tolist())
 
     def _changed(self, hashes: Sequence[str], stored: Sequence[str], version: I64) -> Bool:
         if self.force:

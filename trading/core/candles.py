@@ -265,6 +265,8 @@ def concatenate(parts: list[Candles]) -> Candles:
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _STEP = np.uint64(0x9E3779B97F4A7C15)
+# Multiples of the step, reduced before numpy sees them: its scalars warn when they wrap around.
+_SEEDS = tuple(np.uint64(lane * 0x9E3779B97F4A7C15 % 2**64) for lane in (1, 2))
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -307,7 +309,7 @@ def bar_digests(candles: Candles) -> BarDigests:
     n = len(candles)
     prefix = np.zeros((2, n + 1), np.uint64)
     for lane in range(2):
-        state = np.full(n, np.uint64(lane + 1) * _STEP, np.uint64)
+        state = np.full(n, _SEEDS[lane], np.uint64)
         for column in columns:
             state = _mix((state + _STEP) ^ np.ascontiguousarray(column).view(np.uint64))
         np.cumsum(state, out=prefix[lane, 1:])

@@ -85,7 +85,8 @@ def _outage_at_exit(context: Context) -> NDArray[np.int64]:
 def _peers(context: Context) -> tuple[F64, F64]:
     """Number of peers seen at the jump, and the median of their adverse z."""
     peers, n = context.batch.market.peers, len(context)
-    if not peers or not np.any(context.jump.strength > 0):
+    jumped = context.jump.strength > 0
+    if not peers or not jumped.any():
         return np.full(n, np.nan if peers is None else 0.0), np.full(n, np.nan)
     at = context.jump.bar
     z = np.stack([-context.batch.side * peer.sign * _peer_z(context, peer)[at] for peer in peers])
@@ -94,7 +95,10 @@ def _peers(context: Context) -> tuple[F64, F64]:
     last = np.maximum(seen - 1, 0)
     cases = np.arange(n)
     median = (ordered[last // 2, cases] + ordered[(last + 1) // 2, cases]) / 2
-    return seen.astype(np.float64), np.where(seen > 0, median, np.nan)
+    # Asked of each case alone: the other cases of a batch decide nothing.
+    return np.where(jumped, seen, 0).astype(np.float64), np.where(
+        jumped & (seen > 0), median, np.nan
+    )
 
 
 def _peer_z(context: Context, peer: Peer) -> F64:

@@ -1,0 +1,122 @@
+"""`run_autopsy`: audit signals and trades, explain them, store what changed."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from post_mortem.selectors.case_rows import Selection, count_cases
+from post_mortem.selectors.stored import audits_to_narrate_again
+from post_mortem.services.audits import checked_horizons, run_autopsy
+from post_mortem.services.narratives import narrate_audits
+from trading.core.errors import NotFoundError, UserError
+from trading.management.base import InquestCommand, Summary
+from trading.services.instruments import find_instrument
+
+
+class Command(InquestCommand):
+    help = "Audit signals under every horizon and trades under TRADE, and store what changed."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--insight-id", type=int, help="only this signal")
+        parser.add_argument("--last-days", type=_positive, help="signals of the last N days")
+        parser.add_argument("--from-date", type=_date, help="signals from this UTC day on")
+        parser.add_argument("--to-date", type=_date, help="signals up to and including this day")
+        parser.add_argument("--symbol", help="only this instrument, like EURUSD or ETH/BTC")
+        parser.add_argument("--strategy", help="only signals of this strategy")
+        parser.add_argument("--horizons", default="", help="some of 1H,4H,24H,7D; default all")
+        parser.add_argument("--dry-run", action="store_true", help="judge, but write nothing")
+        parser.add_argument("--skip-rca", action="store_true", help="label only, look for no cause")
+        parser.add_argument("--force", action="store_true", help="rewrite unchanged audits too")
+        parser.add_argument(
+            "--retry-narratives",
+            action="store_true",
+            help="also write again the narratives that a model's failure left to the narrator",
+        )
+
+    def run(self, **options: Any) -> Summary:
+        arguments = _selection(options)
+        horizons = [name for name in options["horizons"].split(",") if name]
+        selection = Selection(**arguments, horizons=checked_horizons(horizons))
+        with self.progress(count_cases(selection), "audits") as bar:
+            done = run_autopsy(
+                **arguments,
+                horizons=horizons,
+                skip_rca=options["skip_rca"],
+                force=options["force"],
+                dry_run=options["dry_run"],
+                progress=bar.advance,
+                now=timezone.now(),
+            )
+        summary = done.as_dict()
+        if not options["dry_run"] and not options["skip_rca"]:
+            summary["narratives"] = self._narrate(done.changed_ids, force=False)
+        if options["retry_narratives"] and not options["dry_run"]:
+            again = audits_to_narrate_again(selection)
+            summary["narratives_retried"] = self._narrate(again, force=True)
+        return summary
+
+    def _narrate(self, audit_ids: Sequence[int], *, force: bool) -> int:
+        with self.progress(len(audit_ids), "narratives") as bar:
+            return narrate_audits(audit_ids=audit_ids, force=force, progress=bar.advance).written
+
+    def lines(self, summary: Summary) -> Iterable[str]:
+        verb = "would be " if summary["dry_run"] else ""
+        yield (
+            f"{summary['audits']:,} audits: {summary['new']:,} {verb}new, "
+            f"{summary['updated']:,} {verb}updated, {summary['unchanged']:,} unchanged"
+        )
+        for name in ("outcomes", "top_causes"):
+            counts: Any = summary[name]
+            if counts:
+                shown = ", ".join(f"{key} {count:,}" for key, count in counts.items())
+                yield f"{name.replace('_', ' ')}: {shown}"
+        for name in ("narratives", "narratives_retried"):
+            if name in summary:
+                yield f"{name.replace('_', ' ')}: {summary[name]:,} written"
+
+
+def _selection(options: dict[str, Any]) -> dict[str, Any]:
+    start, end = options["from_date"], options["to_date"]
+    if options["last_days"] is not None:
+        if start or end:
+            raise UserError("last_days", "give --last-days or dates, not both", field="last_days")
+        start, until = timezone.now() - timedelta(days=options["last_days"]), None
+    else:
+        until = end + timedelta(days=1) if end else None
+    if start and until and start >= until:
+        raise UserError("from_date", "--from-date lies after --to-date", field="from_date")
+    return {
+        "signal_ids": None if options["insight_id"] is None else (options["insight_id"],),
+        "start": start,
+        "end": until,
+        "instrument_id": _instrument(options["symbol"]),
+        "strategy": options["strategy"],
+    }
+
+
+def _instrument(symbol: str | None) -> int | None:
+    if symbol is None:
+        return None
+    found = find_instrument(symbol)
+    if found is None:
+        raise NotFoundError("unknown_instrument", f"no instrument {symbol!a}", field="symbol")
+    return found.pk
+
+
+def _date(text: str) -> datetime:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!a} is not a date like 2024-03-01") from None
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise ArgumentTypeError(f"{text!a} is not a number of days")
+    return int(text)

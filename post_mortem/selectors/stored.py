@@ -1,0 +1,84 @@
+"""What is stored of the cases of a batch: one query, matched by key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from post_mortem.models import AuditRCA, InsightAudit
+from trading.core.candles import I64
+
+from .case_rows import Selection
+from .cases import CasesOf
+from .columns import Column, fetch, integers
+
+_FEW = 500
+_KEY = ("id", "signal_id", "trade_id", "horizon")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredRows:
+    """Columns of stored audits, and where each case is among them (-1: not stored)."""
+
+    rows: dict[str, Column]
+    place: I64
+
+    def integers(self, name: str, missing: int = -1) -> I64:
+        """A whole-number column as one value a case."""
+        column = integers(self.rows[name])
+        if not column.size:
+            return np.full(self.place.shape, missing, np.int64)
+        return np.where(self.place >= 0, column[np.maximum(self.place, 0)], missing)
+
+    def texts(self, name: str) -> list[str]:
+        """A text column as one value a case, "" where nothing is stored."""
+        column = self.rows[name]
+        return ["" if i < 0 else column[i] for i in self.place.tolist()]
+
+
+def stored_rows(cases: CasesOf, *fields: str) -> StoredRows:
+    """Stored audits of the cases of one batch."""
+    mine = InsightAudit.objects.filter(account=cases.account_id)
+    ids = np.unique(cases.signal_id)
+    if ids.size <= _FEW:
+        mine = mine.filter(signal__in=ids.tolist())
+    else:
+        mine = mine.filter(signal__gte=int(ids[0]), signal__lte=int(ids[-1]))
+    rows = fetch(mine, *_KEY, *(name for name in fields if name not in _KEY))
+    at: dict[tuple[int, str], int] = {}
+    keys = zip(rows["signal_id"], rows["trade_id"], rows["horizon"], strict=True)
+    for i, (signal, trade, horizon) in enumerate(keys):
+        at[signal if trade is None else trade, horizon] = i
+    subject: NDArray[np.int64] = np.where(cases.trade_id >= 0, cases.trade_id, cases.signal_id)
+    found = [at.get(key, -1) for key in zip(subject.tolist(), cases.batch.horizon, strict=True)]
+    return StoredRows(rows, np.array(found, np.int64))
+
+
+def causes_of(audit_ids: Sequence[int]) -> dict[int, list[tuple[Any, ...]]]:
+    """(rank, cause, confidence, posterior) of stored causes by audit, best first."""
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for start in range(0, len(audit_ids), 10_000):
+        part = audit_ids[start : start + 10_000]
+        rows = (
+            AuditRCA.objects.filter(audit__in=part)
+            .order_by("audit_id", "rank")
+            .values_list("audit_id", "rank", "cause", "confidence", "posterior")
+        )
+        for audit, *cause in rows:
+            found.setdefault(audit, []).append(tuple(cause))
+    return found
+
+
+def audits_to_narrate_again(selection: Selection) -> list[int]:
+    """Audits of the selection whose narrative fell back to the narrator for a stated reason."""
+    return list(
+        InsightAudit.objects.filter(signal__in=selection.signals().values("pk"))
+        .exclude(analysis__source_reason="")
+        .filter(analysis__isnull=False)
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )

@@ -1,0 +1,191 @@
+"""Run stored audits again from stored inputs and compare.
+
+An audit is in one of these states:
+
+- `verified`: the same inputs gave the same evidence, and the row says what the evidence says;
+- `mismatch`: its bars, rule, signal or trade are not what it read, its record does not carry its
+  hash, or the same inputs gave something else: somebody changed it behind its back;
+- `stale`: marked so, or its surroundings grew since (older trades, news or related markets came
+  later): a new run updates it;
+- `other_engine`: made by another version of the engine, or labelled only; not compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from post_mortem.core.inputs import bars_read, input_hashes, same_case
+from post_mortem.core.labeler import label
+from post_mortem.core.record import evidence_hash
+from post_mortem.core.replay import replay
+from post_mortem.core.version import ENGINE_VERSION
+from post_mortem.models import InsightAudit
+from post_mortem.selectors.case_rows import Selection, groups
+from post_mortem.selectors.cases import CasesOf, group_batches
+from post_mortem.selectors.stored import causes_of, stored_rows
+from post_mortem.services.audit_writer import row_values
+from post_mortem.services.audits import judge
+from trading.core.errors import OperatorError
+from trading.selectors.candles import forget_decoded
+
+_SHOWN = 1000
+_FIELDS = ("input_hash", "evidence_hash", "record", "engine_version", "is_stale")
+# What a row repeats of its record, so that lists can be filtered by it.
+_COMPARED = (
+    *("outcome", "shadow_outcome", "exit_reason", "flags", "exit_price", "pips", "pnl_pct"),
+    *("r_multiple", "mfe_r", "mae_r", "max_drawdown_r", "mfe_pips", "mae_pips", "coverage"),
+    *("entry_price", "top_cause", "top_posterior", "top_confidence", "n_bars", "bars_digest"),
+)
+
+
+@dataclass(slots=True)
+class Verification:
+    """Counts by state, and the mismatches (the first thousand) with their reasons."""
+
+    checked: int = 0
+    verified: int = 0
+    stale: int = 0
+    other_engine: int = 0
+    mismatched: int = 0
+    mismatches: list[dict[str, Any]] = field(default_factory=list)
+
+    def mismatch(self, audit_id: int, reason: str) -> None:
+        self.mismatched += 1
+        if len(self.mismatches) < _SHOWN:
+            self.mismatches.append({"audit_id": audit_id, "reason": reason})
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "checked": self.checked,
+            "verified": self.verified,
+            "stale": self.stale,
+            "other_engine": self.other_engine,
+            "mismatched": self.mismatched,
+            "mismatches": self.mismatches,
+        }
+
+
+def verify_audits(
+    *, sample: int | None = None, progress: Callable[[int], None] | None = None
+) -> Verification:
+    """Verify every stored audit, or `sample` of them spread evenly over all."""
+    # What is in memory was right when it was read; what is stored now is in question.
+    forget_decoded()
+    wanted = _wanted(sample)
+    check = _Check(wanted, progress or (lambda done: None))
+    for signal_ids in _pieces(wanted):
+        check.signals(signal_ids)
+    for audit_id in sorted(set(wanted) - check.seen):
+        check.judged(audit_id, "it cannot be rebuilt: its rows are gone or changed")
+    return check.result
+
+
+def _wanted(sample: int | None) -> dict[int, int]:
+    """Audit ids to check, with their signals."""
+    rows = list(InsightAudit.objects.order_by("pk").values_list("pk", "signal_id"))
+    if sample is None or sample >= len(rows):
+        return dict(rows)
+    at = np.linspace(0, len(rows) - 1, max(sample, 0)).astype(np.int64)
+    return dict(rows[i] for i in np.unique(at).tolist())
+
+
+def _pieces(wanted: dict[int, int], size: int = 20_000) -> Iterator[tuple[int, ...]]:
+    signals = sorted(set(wanted.values()))
+    for start in range(0, len(signals), size):
+        yield tuple(signals[start : start + size])
+
+
+@dataclass(slots=True)
+class _Check:
+    wanted: dict[int, int]
+    progress: Callable[[int], None]
+    result: Verification = field(default_factory=Verification)
+    seen: set[int] = field(default_factory=set)
+
+    def signals(self, signal_ids: Sequence[int]) -> None:
+        """Check the audits of some signals; what cannot be read is narrowed down to one."""
+        selection = Selection(signal_ids=tuple(signal_ids))
+        try:
+            for group in groups(selection):
+                for cases in group_batches(selection, group):
+                    self.batch(cases)
+        except OperatorError as error:
+            if len(signal_ids) == 1:
+                for audit_id, signal in self.wanted.items():
+                    if signal == signal_ids[0] and audit_id not in self.seen:
+                        self.judged(audit_id, error.detail)
+                return
+            middle = len(signal_ids) // 2
+            self.signals(signal_ids[:middle])
+            self.signals(signal_ids[middle:])
+
+    def batch(self, cases: CasesOf) -> None:
+        stored = stored_rows(cases, *_FIELDS, *_COMPARED)
+        ids = stored.integers("id")
+        mine = [i for i, pk in enumerate(ids.tolist()) if pk in self.wanted and pk not in self.seen]
+        rows = np.array(mine, np.int64)
+        if not rows.size:
+            return
+        paths = replay(cases.batch)
+        labels = label(cases.batch, paths)
+        read = bars_read(cases.batch, paths)
+        hashes = input_hashes(cases.batch, paths, read, cases.rule_hashes())
+        diagnosis = judge(cases, paths, labels, rows)
+        expected = row_values(cases, rows, labels, diagnosis, read)
+        causes = causes_of(ids[rows].tolist())
+        for k, i in enumerate(mine):
+            row = {name: column[int(stored.place[i])] for name, column in stored.rows.items()}
+            now = {name: values[k] for name, values in expected.items()}
+            found = causes.get(row["id"], [])
+            self._compare(row, hashes[i], now, found)
+
+    def _compare(
+        self, row: dict[str, Any], inputs: str, now: dict[str, Any], causes: list[tuple[Any, ...]]
+    ) -> None:
+        if not _carries_its_hash(row):
+            self.judged(row["id"], "its record does not carry its evidence hash")
+        elif row["engine_version"] != ENGINE_VERSION:
+            self.counted(row["id"], "other_engine")
+        elif row["is_stale"]:
+            self.counted(row["id"], "stale")
+        elif not same_case(row["input_hash"], inputs):
+            self.judged(row["id"], "its bars, rule, signal or trade are not what it read")
+        elif row["input_hash"] != inputs:
+            self.counted(row["id"], "stale")
+        elif row["evidence_hash"] != now["evidence_hash"]:
+            self.judged(row["id"], "the same inputs give other evidence")
+        elif differing := [name for name in _COMPARED if not _equal(row[name], now[name])]:
+            self.judged(row["id"], f"its row differs from its evidence: {', '.join(differing)}")
+        elif causes != now["causes"]:
+            self.judged(row["id"], "its causes differ from its evidence")
+        else:
+            self.counted(row["id"], "verified")
+
+    def judged(self, audit_id: int, reason: str) -> None:
+        self.seen.add(audit_id)
+        self.result.checked += 1
+        self.result.mismatch(audit_id, reason)
+        self.progress(1)
+
+    def counted(self, audit_id: int, state: str) -> None:
+        self.seen.add(audit_id)
+        self.result.checked += 1
+        setattr(self.result, state, getattr(self.result, state) + 1)
+        self.progress(1)
+
+
+def _carries_its_hash(row: dict[str, Any]) -> bool:
+    blob = bytes(row["record"])
+    if len(blob) % 4:
+        return False
+    return bool(evidence_hash(np.frombuffer(blob, "<i4")) == row["evidence_hash"])
+
+
+def _equal(stored: Any, now: Any) -> bool:
+    if isinstance(now, float) and now != now:
+        return stored is None
+    return bool(stored == now)
