@@ -252,11 +252,20 @@ def undo_trades(*, batch: ImportBatch) -> dict[str, int]:
 
 
 def remove_instruments(*, batch: ImportBatch) -> None:
-    """Remove the instruments an import made, unless something else uses them by now."""
-    for pk in batch.options.get("instruments_new", ()):
+    """Remove what this and earlier undone imports made, unless something else uses it by now."""
+    undone = ImportBatch.objects.filter(
+        status=ImportBatch.Status.UNDONE,
+        kind__in=(ImportBatch.Kind.TRADES, ImportBatch.Kind.SIGNALS),
+    )
+    made = {pk for options in undone.values_list("options", flat=True) for pk in _made(options)}
+    for pk in made | set(_made(batch.options)):
         unused = Instrument.objects.filter(pk=pk, aliases=None)
         try:
             with transaction.atomic():
                 unused.delete()
         except ProtectedError:
             continue
+
+
+def _made(options: Mapping[str, Any]) -> list[int]:
+    return list(options.get("instruments_new", ()))
