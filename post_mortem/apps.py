@@ -5,3 +5,8 @@ class PostMortemConfig(AppConfig):
     name = "post_mortem"
     default_auto_field = "django.db.models.BigAutoField"
     verbose_name = "Post-mortem"
+
+    def ready(self) -> None:
+        from post_mortem.services import staleness
+
+        staleness.connect()

@@ -9,7 +9,11 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from post_mortem.services import jobs
+from post_mortem.services.audits import run_autopsy
+from post_mortem.services.autopsy_jobs import AUTOPSY
 from post_mortem.services.jobs import Claim, Failure, ItemResult, LostLeaseError
+from post_mortem.services.narratives import narrate_audits
+from post_mortem.services.requests import ANALYSES
 from trading.core.errors import InquestError, RetryLaterError
 
 logger = logging.getLogger(__name__)
@@ -101,4 +105,38 @@ def _give_back(claim: Claim, clock: Callable[[], Any]) -> None:
         logger.warning("item %s could not be given back; its lease will run out", claim.key)
 
 
-HANDLERS: dict[str, Handler] = {}
+# --- kinds --------------------------------------------------------------------------------------
+
+
+def _analyses(claim: Claim, hold: Hold) -> ItemResult:
+    """Audit and narrate some trades: the payload is {"trades": [ids]}."""
+    horizons = claim.params.get("horizons", [])
+
+    def run(trade_ids: Sequence[int]) -> None:
+        done = run_autopsy(trade_ids=trade_ids, horizons=horizons, guard=hold)
+        hold()
+        narrate_audits(audit_ids=done.audit_ids)
+
+    return ItemResult(isolate(claim.payload["trades"], run, "trade", hold))
+
+
+def _autopsy(claim: Claim, hold: Hold) -> ItemResult:
+    """Audit and narrate some signals and their trades: the payload is {"signals": [ids]}."""
+    params = claim.params
+
+    def run(signal_ids: Sequence[int]) -> None:
+        done = run_autopsy(
+            signal_ids=signal_ids,
+            horizons=params.get("horizons", []),
+            skip_rca=params.get("skip_rca", False),
+            force=params.get("force", False),
+            guard=hold,
+        )
+        hold()
+        if not params.get("skip_rca", False):
+            narrate_audits(audit_ids=done.changed_ids)
+
+    return ItemResult(isolate(claim.payload["signals"], run, "signal", hold))
+
+
+HANDLERS: dict[str, Handler] = {ANALYSES: _analyses, AUTOPSY: _autopsy}

@@ -1,0 +1,43 @@
+"""`verify_audits`: run stored audits again and compare what comes out."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterable
+from typing import Any
+
+from post_mortem.models import InsightAudit
+from post_mortem.services.verification import verify_audits
+from trading.core.errors import UserError
+from trading.management.base import InquestCommand, Summary
+
+
+class Command(InquestCommand):
+    help = "Run stored audits again from stored inputs; exit status 1 if any comes out different."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--sample", type=int, help="only N audits, spread evenly over all")
+
+    def run(self, **options: Any) -> Summary:
+        sample = options["sample"]
+        if sample is not None and sample < 1:
+            raise UserError("sample", "--sample is a number from 1 on", field="sample")
+        total = InsightAudit.objects.count()
+        with self.progress(min(total, sample or total), "audits") as bar:
+            return verify_audits(sample=sample, progress=bar.advance).as_dict()
+
+    def lines(self, summary: Summary) -> Iterable[str]:
+        mismatches: Any = summary["mismatches"]
+        for found in mismatches:
+            yield f"audit {found['audit_id']}: {found['reason']}"
+        mismatched: Any = summary["mismatched"]
+        if mismatched > len(mismatches):
+            yield f"... and {mismatched - len(mismatches):,} more"
+        yield (
+            f"{summary['checked']:,} checked: {summary['verified']:,} verified, "
+            f"{mismatched:,} mismatched, {summary['stale']:,} stale, "
+            f"{summary['other_engine']:,} of another engine version"
+        )
+
+    def exit_status(self, summary: Summary) -> int:
+        return 1 if summary["mismatched"] else 0

@@ -1,0 +1,120 @@
+"""Stored audits whose inputs are not what they were: found, marked, never changed silently.
+
+An audit is stale when the case that would be built for it today has another input hash: its bars
+were revised or a finer series covers them now, its rule was edited, older trades or news arrived.
+Marking rebuilds the cases without judging them, about a second for 100,000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save
+
+from post_mortem.core.inputs import bars_read, input_hashes
+from post_mortem.core.replay import replay
+from post_mortem.core.types import Outcome
+from post_mortem.models import InsightAudit, LabelingRule
+from post_mortem.selectors.case_rows import Selection, groups
+from post_mortem.selectors.cases import CasesOf, group_batches
+from post_mortem.selectors.stored import stored_rows
+from trading.models import Account, CandleSeries, ImportBatch
+
+_FEW: Final = 500
+
+
+def mark_stale(
+    *,
+    account_ids: Sequence[int] | None = None,
+    instrument_id: int | None = None,
+    start: Any = None,
+) -> int:
+    """Mark the audits of the selected signals (sent from `start` on) whose inputs changed.
+
+    Returns how many are newly marked. An audit that reads again what it read is unmarked. Pending
+    ones wait for data anyway; the next run takes them up.
+    """
+    selection = Selection(
+        account_ids=None if account_ids is None else tuple(account_ids),
+        instrument_id=instrument_id,
+        start=start,
+    )
+    marked = 0
+    for group in groups(selection):
+        if not InsightAudit.objects.filter(account=group.account_id).exists():
+            continue
+        for cases in group_batches(selection, group):
+            marked += _mark(cases)
+    return marked
+
+
+def _mark(cases: CasesOf) -> int:
+    stored = stored_rows(cases, "input_hash", "is_stale", "outcome")
+    paths = replay(cases.batch)
+    read = bars_read(cases.batch, paths)
+    hashes = input_hashes(cases.batch, paths, read, cases.rule_hashes())
+    differs = np.array(
+        [bool(a) and a != b for a, b in zip(stored.texts("input_hash"), hashes, strict=True)], bool
+    )
+    was = stored.integers("is_stale", 0) > 0
+    ids = stored.integers("id")
+    there = (ids >= 0) & (stored.integers("outcome") != Outcome.PENDING)
+    _set(ids[there & differs & ~was].tolist(), stale=True)
+    _set(ids[there & ~differs & was].tolist(), stale=False)
+    return int((there & differs & ~was).sum())
+
+
+@transaction.atomic
+def _set(ids: list[int], *, stale: bool) -> None:
+    for start in range(0, len(ids), _FEW):
+        InsightAudit.objects.filter(pk__in=ids[start : start + _FEW]).update(is_stale=stale)
+
+
+# --- when rows change ---------------------------------------------------------------------------
+
+
+def connect() -> None:
+    """Mark audits whenever a rule, a series or an import changes: after its commit."""
+    for model, receiver in (
+        (LabelingRule, _rule_changed),
+        (CandleSeries, _series_changed),
+        (ImportBatch, _import_changed),
+    ):
+        for signal in (post_save, post_delete):
+            signal.connect(receiver, sender=model, dispatch_uid=f"staleness {model.__name__}")
+
+
+def _later(mark: Callable[[], object]) -> None:
+    """After the commit; a failure to mark does not undo what was committed."""
+    transaction.on_commit(mark, robust=True)
+
+
+def _rule_changed(instance: LabelingRule, **kwargs: Any) -> None:
+    if not InsightAudit.objects.exists():
+        return
+    accounts = None
+    if instance.desk_id is not None:
+        accounts = list(Account.objects.filter(desk=instance.desk_id).values_list("pk", flat=True))
+    _later(partial(mark_stale, account_ids=accounts))
+
+
+def _series_changed(instance: CandleSeries, **kwargs: Any) -> None:
+    mine = InsightAudit.objects.filter(signal__instrument=instance.instrument_id)
+    if mine.exists():
+        _later(partial(mark_stale, instrument_id=instance.instrument_id))
+
+
+def _import_changed(instance: ImportBatch, **kwargs: Any) -> None:
+    """News, trades and signals; candles are told of by their series."""
+    if instance.kind == ImportBatch.Kind.CANDLES or not InsightAudit.objects.exists():
+        return
+    accounts = Account.objects.all()
+    if instance.account_id is not None:
+        accounts = accounts.filter(pk=instance.account_id)
+    elif instance.desk_id is not None:
+        accounts = accounts.filter(desk=instance.desk_id)
+    _later(partial(mark_stale, account_ids=list(accounts.values_list("pk", flat=True))))
