@@ -1,3 +1,31 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from . import (
+    audit_page,
+    dashboard,
+    imports,
+    recommendations,
+    session,
+    trade_page,
+    trades,
+)
+
+app_name = "pages"
+
+urlpatterns = [
+    path("", dashboard.show_dashboard, name="dashboard"),
+    path("trades/", trades.show_trades, name="trades"),
+    path("trades/export.csv", trades.export, name="trades-export"),
+    path("trades/<int:trade_id>/", trade_page.show_trade, name="trade"),
+    path("trades/<int:trade_id>/reviewed/", trade_page.reviewed, name="trade-reviewed"),
+    path("trades/<int:trade_id>/journal/", trade_page.journal, name="trade-journal"),
+    path("audits/<int:audit_id>/", audit_page.show_audit, name="audit"),
+    path("audits/<int:audit_id>/causes/<slug:cause>/", audit_page.review, name="cause-review"),
+    path("recommendations/", recommendations.show_board, name="recommendations"),
+    path("recommendations/<int:pk>/state/", recommendations.state, name="recommendation-state"),
+    path("import/", imports.show_import, name="import"),
+    path("import/<int:batch_id>/undo/", imports.undo, name="import-undo"),
+    path("demo/remove/", imports.remove_demo_desk, name="demo-remove"),
+    path("sign-in/", session.SignIn.as_view(), name="sign-in"),
+    path("sign-out/", session.sign_out, name="sign-out"),
+]

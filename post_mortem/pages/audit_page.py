@@ -1,0 +1,46 @@
+"""The same page for a signal that was not traded, and what can be done with any audit."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from post_mortem.models import CauseReview
+from post_mortem.selectors.trade_page import audit_page
+from post_mortem.selectors.viewer import Viewer
+from post_mortem.services.reviews import review_cause, undo_review
+
+from .shell import page
+from .trade_page import show_page
+
+
+@page()
+def show_audit(request: HttpRequest, viewer: Viewer, audit_id: int) -> HttpResponse:
+    found = audit_page(viewer.user, audit_id, timeframe=request.GET.get("tf", ""))
+    return show_page(request, viewer, found, {"beside": None, "back": reverse("pages:trades")})
+
+
+@page("POST")
+def review(request: HttpRequest, viewer: Viewer, audit_id: int, cause: str) -> HttpResponse:
+    """Confirm or reject a cause; saying the same thing again takes it back."""
+    verdict = request.POST.get("verdict", "")
+    said = CauseReview.objects.filter(audit=audit_id, user=viewer.user, cause=cause)
+    if said.filter(verdict=verdict).exists():
+        undo_review(audit_id=audit_id, cause=cause, user=viewer.user)
+        messages.success(request, "Taken back.")
+    else:
+        review_cause(audit_id=audit_id, cause=cause, verdict=verdict, user=viewer.user)
+        messages.success(request, f"Noted: {verdict}.")
+    return redirect(back_to(request, reverse("pages:audit", args=[audit_id])))
+
+
+def back_to(request: HttpRequest, fallback: str) -> str:
+    """Where a form asks to return to, if that is on this site."""
+    target = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return target if safe else fallback

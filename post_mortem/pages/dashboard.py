@@ -1,0 +1,71 @@
+"""The dashboard: how am I doing, what needs me?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from post_mortem.models import InsightAudit, RecommendationTracking
+from post_mortem.models.audits import CAUSE_LABELS
+from post_mortem.selectors import dashboard as selectors
+from post_mortem.selectors import filters, trades
+from post_mortem.selectors.viewer import Viewer
+from trading.core.errors import UserError
+
+from .equity import draw
+from .shell import page, show, unit_of
+from .units import Unit
+
+
+@page()
+def show_dashboard(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    if not trades.has_any(viewer):
+        return show(request, viewer, "post_mortem/first_run.html", {})
+    wanted = filters.filter_from(request.GET, viewer)
+    found = filters.trades_for(viewer, wanted, now=timezone.now())
+    kind = unit_of(request)
+    closed = selectors.closed_trades(found, kind)
+    counted = selectors.dashboard(
+        closed, unit=kind, zone=viewer.zone, month=_month(request.GET.get("month", ""))
+    )
+    unit = Unit.of(kind, counted.currencies)
+    return show(
+        request,
+        viewer,
+        "post_mortem/dashboard.html",
+        {
+            "wanted": wanted,
+            "d": counted,
+            "u": unit,
+            "summary": counted.summary,
+            "counts": trades.counts(found),
+            "equity": draw(counted.equity),
+            "needs": _needs(viewer, closed),
+            "offers": trades.offers(viewer),
+            "causes": CAUSE_LABELS,
+            "outcomes": filters.OUTCOMES,
+        },
+    )
+
+
+def _month(text: str) -> date | None:
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(f"{text}-01")
+    except ValueError:
+        raise UserError("filter", "A month is written like 2014-05.", field="month") from None
+
+
+def _needs(viewer: Viewer, closed: list[selectors.ClosedTrade]) -> Mapping[str, Any]:
+    audits = InsightAudit.objects.visible_to(viewer.user)
+    advice = RecommendationTracking.objects.visible_to(viewer.user)
+    return {
+        "stale": audits.filter(is_stale=True).count(),
+        "advice": advice.filter(implementation_status="PENDING").count(),
+        "candles": selectors.candles_behind(viewer.user, closed),
+    }
