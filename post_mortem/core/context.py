@@ -81,6 +81,7 @@ def measure(
     life = life_of(batch, paths, labels, features)
     jump = largest_jump(batch, features, life)
     gap = largest_gap(batch, features, life)
+    news = near_news(batch, life, jump)
     return Context(
         batch,
         paths,
@@ -91,7 +92,7 @@ def measure(
         jump,
         volatility_rise(features, life),
         gap,
-        thin_trading(features, life, jump, gap),
-        near_news(batch, life, jump),
+        thin_trading(features, life, jump, gap, news),
+        news,
         claimed_setups(batch, life),
     )

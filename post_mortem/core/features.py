@@ -20,7 +20,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from post_mortem.core.setups import LOOKBACK_BARS as SETUP_BARS
 from post_mortem.core.types import Bool, Market
 from trading.core.candles import F64, I64
 from trading.core.types import NS_PER_DAY, NS_PER_HOUR
@@ -52,8 +51,8 @@ class Features:
     sigma: F64
     d_sum: I64  # prefix of d in RETURN_UNIT
     d_abs_sum: I64  # prefix of |d| in RETURN_UNIT
-    calm_sum: I64  # prefix of d squared in SQUARE_UNIT, jumps left out
-    calm_count: I64  # prefix of the number of bars in calm_sum
+    range_sum: I64  # prefix of (ln(high / low) / f) squared in SQUARE_UNIT, jumps left out
+    range_count: I64  # prefix of the number of bars in range_sum
     atr: F64  # mean true range of the 14 bars up to and including i, half-points
     opening_gap: I64  # open minus the previous close, half-points
 
@@ -61,18 +60,15 @@ class Features:
         return int(self.r.shape[0])
 
 
-def required_lookback(bar_ns: int, entry_ns: int, setup_bar_ns: int | None = None) -> int:
+def required_lookback(bar_ns: int, entry_ns: int) -> int:
     """Time (ns) from which bars are needed for a case entered at `entry_ns`.
 
     The day floor of the earliest bar any window can reach, minus the days of the seasonality and
-    one more, because the first returns of those days need the bars before them. `setup_bar_ns`: the
-    signal's timeframe where it is not that of the bars.
+    one more, because the first returns of those days need the bars before them. Claimed setups
+    look back on the signal's timeframe (`setups.LOOKBACK_BARS`), which the caller adds.
     """
-    reach = max(
-        bar_ns + _window_ns(max(DRIFT_BARS, SIGMA_BARS), bar_ns),
-        _window_ns(SETUP_BARS, setup_bar_ns or bar_ns),
-    )
-    return ((entry_ns - reach) // NS_PER_DAY - SEASON_DAYS - 1) * NS_PER_DAY
+    earliest = entry_ns - bar_ns - _window_ns(max(DRIFT_BARS, SIGMA_BARS), bar_ns)
+    return (earliest // NS_PER_DAY - SEASON_DAYS - 1) * NS_PER_DAY
 
 
 def _window_ns(bars: int, bar_ns: int) -> int:
@@ -107,7 +103,10 @@ def market_features(market: Market) -> Features:
     sigma = bipower_sigma(market, d)
     z = d / sigma[:-1]
     calm = np.abs(z) <= JUMP_OUT_OF_NOISE
-    squares = np.where(calm, _in_squares(d * d), 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        width = np.log(market.candles.high / market.candles.low) / season
+    calm &= np.isfinite(width)
+    squares = np.where(calm, _in_squares(np.where(calm, width * width, 0.0)), 0)
     return Features(
         market,
         r,

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from post_mortem.core.features import LONGEST_HOLE_NS, RETURN_UNIT, SQUARE_UNIT, Features
+from post_mortem.core.features import (
+    LONGEST_HOLE_NS,
+    RETURN_UNIT,
+    SIGMA_BARS,
+    SIGMA_LEAST_BARS,
+    SQUARE_UNIT,
+    Features,
+    window_start,
+)
 from post_mortem.core.ranges import range_argmax
 from post_mortem.core.types import I32, Bool, CaseBatch, Labels, Missing, Paths
 from trading.core.candles import F64, I64
@@ -23,8 +31,18 @@ JUMP_R = (0.25, 0.70)
 JUMP_PRESENT = 0.25  # from this strength on, a jump is there to be explained
 JUMP_EXPLAINS = 0.5  # from this strength on, nothing but the jump needs an explanation
 ATR_RISK = 1.5  # risk without an initial stop, in ATR14
+JUST_BEFORE_BARS = 12
 VOLATILITY_WINDOWS = (6, 12, 24, 48)
 VOLATILITY_RATIO = (1.25, 2.0)
+CHANCE_OF_WINDOW = 0.7  # a range tells as much as five closes, so 1.5 / sqrt(5)
+# (length, bars from its end to the exit) of every window looked at
+_WINDOWS = np.array(
+    [
+        (w, back)
+        for w in VOLATILITY_WINDOWS
+        for back in range(0, VOLATILITY_WINDOWS[-1] - w + 1, w // 2)
+    ]
+)
 GAP_R = (0.2, 0.5)
 CLOSED_MARKET_NS = 12 * NS_PER_HOUR
 
@@ -73,7 +91,7 @@ class Gap:
 
 def ramp(x: F64, lo: float, hi: float) -> F64:
     """0 at lo and below, 1 at hi and above (lo > hi turns it round), 0 for NaN."""
-    result: F64 = np.nan_to_num(np.clip((x - lo) / (hi - lo), 0.0, 1.0), nan=0.0)
+    result: F64 = np.fmin(np.fmax((x - lo) / (hi - lo), 0.0), 1.0)
     return result
 
 
@@ -135,35 +153,64 @@ def largest_jump(batch: CaseBatch, features: Features, life: Life) -> Jump:
     # z of a partial first bar: scaled by the share of the bar's return that was inside.
     share = np.divide(inside, r_first, out=np.ones_like(inside), where=r_first != 0)
     first_z = np.where(np.abs(share) <= 1, features.z[life.first] * share, features.z[life.first])
-    z = -batch.side * np.where(at_first, first_z, features.z[bar])
+    z = -batch.side * np.where(at_first, first_z, features.z[bar]) / _already_wild(features, bar)
     moved = _in_r(batch, life, np.where(at_first, inside, features.r[bar]))
     moved = np.where(life.alive, moved, np.nan)
     z = np.where(life.alive, z, np.nan)
     return Jump(bar, z, moved, ramp(z, *JUMP_Z) * ramp(moved, *JUMP_R))
 
 
+def _already_wild(features: Features, bar: I64) -> F64:
+    """How much wilder than usual the few bars before each bar were, at least 1.
+
+    A large move among equally large ones is volatility, not a jump: sigma looks back over hours and
+    lags behind such a rise."""
+    market = features.market
+    start = window_start(market.candles.time, bar, JUST_BEFORE_BARS, market.bar_ns)
+    usual_start = window_start(market.candles.time, bar, SIGMA_BARS, market.bar_ns)
+    recent = _mean_range(features, start, bar, least=JUST_BEFORE_BARS // 2)
+    ratio = recent / _mean_range(features, usual_start, bar)
+    chance = 1 + CHANCE_OF_WINDOW / np.sqrt(JUST_BEFORE_BARS)
+    return np.fmax(ratio / chance, 1.0)
+
+
 def volatility_rise(features: Features, life: Life) -> Volatility:
     """Volatility of windows in the run-up to the exit against that before the entry.
 
     Windows end at the exit or up to `VOLATILITY_WINDOWS[-1]` bars before it, in half steps, and lie
-    inside the life; short windows are discounted because they vary by chance.
+    inside the life; short windows are discounted because they vary by chance. Both sides are
+    Parkinson's: mean squared range, jumps left out, so its bias cancels.
     """
-    best, window = np.zeros(len(life.bars)), np.full(len(life.bars), np.nan)
-    longest = VOLATILITY_WINDOWS[-1]
-    for w in VOLATILITY_WINDOWS:
-        for back in range(0, longest - w + 1, max(w // 2, 1)):
-            fits = life.bars >= w + back
-            stop = np.where(fits, life.exit + 1 - back, w)
-            start = stop - w
-            inside = fits & (start >= 0) & (stop <= len(features))
-            start, stop = np.where(inside, start, 0), np.where(inside, stop, 0)
-            count = features.calm_count[stop] - features.calm_count[start]
-            squares = (features.calm_sum[stop] - features.calm_sum[start]) * SQUARE_UNIT
-            rms = np.sqrt(squares / np.maximum(count, 1))
-            ratio = np.where(count >= (w + 1) // 2, rms / life.sigma, 0.0) / (1 + 1.5 / np.sqrt(w))
-            better = inside & (ratio > best)
-            best, window = np.where(better, ratio, best), np.where(better, w, window)
-    return Volatility(np.where(best > 0, best, np.nan), window, ramp(best, *VOLATILITY_RATIO))
+    before = life.before + 1
+    market = features.market
+    usual = _mean_range(
+        features, window_start(market.candles.time, before, SIGMA_BARS, market.bar_ns), before
+    )
+    width, back = _WINDOWS[:, :1], _WINDOWS[:, 1:]
+    inside = life.bars >= width + back
+    stop = np.where(inside, life.exit + 1 - back, 0)
+    start = np.where(inside, stop - width, 0)
+    found = _mean_range(features, start, stop, least=(width + 1) // 2)
+    ratio = np.where(inside, found / usual / (1 + CHANCE_OF_WINDOW / np.sqrt(width)), np.nan)
+    ratio = np.fmax(ratio, 0.0)
+    at = ratio.argmax(axis=0)
+    best = ratio[at, np.arange(at.size)]
+    known = best > 0
+    return Volatility(
+        np.where(known, best, np.nan),
+        np.where(known, _WINDOWS[at, 0], np.nan),
+        ramp(best, *VOLATILITY_RATIO),
+    )
+
+
+def _mean_range(
+    features: Features, start: I64, stop: I64, least: int | I64 = SIGMA_LEAST_BARS
+) -> F64:
+    """Root mean squared deseasonalised range of bars [start, stop), NaN with too few of them."""
+    count = features.range_count[stop] - features.range_count[start]
+    squares = (features.range_sum[stop] - features.range_sum[start]) * SQUARE_UNIT
+    rms = np.sqrt(squares / np.maximum(count, 1))
+    return np.where((count >= least) & (rms > 0), rms, np.nan)
 
 
 def largest_gap(batch: CaseBatch, features: Features, life: Life) -> Gap:

@@ -55,6 +55,7 @@ _LABEL_NUMBERS = (
 _WIDE = ("exit_time", "exit_price")
 _CAUSE_HEAD = ("status", "strength", "posterior", "confidence", "rank", "missing")
 _LOW_BITS = 31
+_FEEDS = tuple((feed.value, str(feed.name).lower()) for feed in Missing)
 
 
 def layout() -> tuple[str, ...]:
@@ -91,9 +92,9 @@ def records(labels: Labels, diagnosis: Diagnosis) -> I32:
     table = np.empty((WIDTH, n), "<i4")
     table[: len(_LABEL_CODES)] = [getattr(labels, name) for name in _LABEL_CODES]
     at = len(_LABEL_CODES)
-    for name in _LABEL_NUMBERS:
-        table[at] = _steps(getattr(labels, name), STEPS_PER_ONE)
-        at += 1
+    numbers = np.stack([getattr(labels, name) for name in _LABEL_NUMBERS])
+    table[at : at + len(_LABEL_NUMBERS)] = _steps(numbers, STEPS_PER_ONE)
+    at += len(_LABEL_NUMBERS)
     seconds = labels.exit_time // NS_PER_SECOND
     table[at : at + 2] = _halves(np.where(labels.exit_time == NO_TIME, NO_TIME, seconds))
     table[at + 2 : at + 4] = _halves(_price_steps(labels.exit_price))
@@ -127,7 +128,7 @@ def read_record(blob: bytes) -> RecordView:
 # --- writing ----------------------------------------------------------------------------------
 
 
-def _steps(values: NDArray[np.generic], per_one: int) -> I32:
+def _steps(values: NDArray[np.generic], per_one: int | I64) -> I32:
     scaled = np.asarray(values, np.float64) * per_one
     held = np.clip(np.rint(scaled), -LARGEST, LARGEST)
     return np.where(np.isnan(held), UNKNOWN, held).astype("<i4")
@@ -153,8 +154,9 @@ def _write_cause(table: I32, finding: Findings, rank: NDArray[np.int8]) -> None:
     table[3] = finding.confidence
     table[4] = rank
     table[5] = finding.missing
-    for row, spec in enumerate(FACTS[finding.cause], len(_CAUSE_HEAD)):
-        table[row] = _steps(finding.facts[spec.key], _per_one(spec))
+    specs = FACTS[finding.cause]
+    facts = np.stack([finding.facts[spec.key] for spec in specs])
+    table[len(_CAUSE_HEAD) :] = _steps(facts, np.array([[_per_one(spec)] for spec in specs]))
 
 
 def _per_one(spec: FactSpec) -> int:
@@ -210,4 +212,4 @@ def _read_cause(values: dict[str, int], cause: str) -> CauseNumbers:
 
 def missing_names(bits: int) -> tuple[str, ...]:
     """Names of missing feeds, lower case, in the order of their bits."""
-    return tuple(str(feed.name).lower() for feed in Missing if bits & feed)
+    return tuple(name for bit, name in _FEEDS if bits & bit)

@@ -29,12 +29,11 @@ _GATHER_CELLS = 4_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thin:
-    """How little was traded around the jump (or gap) bar. `known` is False without any measure."""
+    """How little was traded around the jump (or gap) bar."""
 
     strength: F64
     volume_ratio: F64
     spread_ratio: F64
-    known: Bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +69,7 @@ class ClaimedSetups:
 # --- thin trading -----------------------------------------------------------------------------
 
 
-def thin_trading(features: Features, life: Life, jump: Jump, gap: Gap) -> Thin:
+def thin_trading(features: Features, life: Life, jump: Jump, gap: Gap, news: NearNews) -> Thin:
     candles = features.market.candles
     n = len(life.bars)
     bar = np.where(gap.strength > jump.strength, gap.bar, jump.bar)
@@ -83,10 +82,11 @@ def thin_trading(features: Features, life: Life, jump: Jump, gap: Gap) -> Thin:
         spread = candles.spread.astype(np.float64)
         spread_ratio[asked] = _against_usual(features, spread, bar[asked], life, asked)
     by_volume = ramp(-volume_ratio, -THIN_VOLUME[1], -THIN_VOLUME[0])
-    by_spread = THIN_BY_SPREAD * ramp(spread_ratio, *WIDE_SPREAD)
-    known_volume = np.isfinite(volume_ratio)
-    strength = np.where(known_volume, by_volume, by_spread)
-    return Thin(strength, volume_ratio, spread_ratio, known_volume | np.isfinite(spread_ratio))
+    # Quotes widen around releases too: without a calendar a wide spread tells nothing.
+    by_spread = THIN_BY_SPREAD * ramp(spread_ratio, *WIDE_SPREAD) * (1 - news.strength)
+    by_spread = np.where(news.covered, by_spread, 0.0)
+    strength = np.where(np.isfinite(volume_ratio), by_volume, by_spread)
+    return Thin(strength, volume_ratio, spread_ratio)
 
 
 def _against_usual(features: Features, values: F64, bar: I64, life: Life, rows: I64) -> F64:

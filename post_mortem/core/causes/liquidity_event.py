@@ -1,9 +1,10 @@
 """Liquidity event: prices moved against the trade because hardly anybody was trading.
 
 Strength = thin * the larger of the jump and the opening gap. Thin compares the volume around the
-move with what is usual at that hour (full at a fifth, none from half); without volumes a widened
-spread says half as much. A gap over a closed market (weekend, holiday) is the extreme of thin.
-A jump on high volume is no liquidity event; a fill beyond the stop through a gap belongs here.
+move with what is usual at that hour (full at a fifth, none from half). Without volumes a widened
+spread says half as much, unless a release explains it; without a calendar it says nothing. A gap
+over a closed market (weekend, holiday) is the extreme of thin. A jump on high volume is no
+liquidity event; a fill beyond the stop through a gap belongs here.
 Source: illiquidity as move over volume (Amihud 2002); thresholds are choices.
 """
 
@@ -19,6 +20,7 @@ from trading.core.candles import F64
 CAUSE = "liquidity_event"
 BAND = (40, 75)
 NORMAL_SPREAD = 1.5  # spreads under this multiple of the usual rule thin trading out
+RELEASE_EXPLAINS = 0.5
 FACTS = (
     FactSpec("subtype", "code", "what happened", ("thin_trading", "scheduled_gap")),
     FactSpec("vol_ratio", "ratio", "volume around the move against the usual of that hour"),
@@ -56,7 +58,13 @@ def assess(context: Context) -> Findings:
     missing = when(blind, Missing.VOLUME)
     if candles.spread is None:
         missing |= when(blind, Missing.SPREAD)
-    present = shock & ~(thin.spread_ratio < NORMAL_SPREAD) & ~np.isfinite(thin.volume_ratio)
+    by_spread = ~np.isfinite(thin.volume_ratio) & (thin.spread_ratio >= NORMAL_SPREAD)
+    missing |= when(by_spread & ~context.news.covered, Missing.NEWS)
+    # Normal spreads rule thin trading out, and a release needs no thin trading to move prices.
+    open_question = ~(thin.spread_ratio < NORMAL_SPREAD) & (
+        context.news.strength < RELEASE_EXPLAINS
+    )
+    present = shock & open_question & ~np.isfinite(thin.volume_ratio)
     return context.findings(CAUSE, BAND, strength, facts, missing=missing, precondition=present)
 
 

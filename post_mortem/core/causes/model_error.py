@@ -83,10 +83,10 @@ def _comparable(context: Context) -> tuple[I64, I64, F64]:
     won = np.concatenate([[0], np.cumsum(pool.won[order].astype(np.int64))])
     cents = np.concatenate([[0], np.cumsum(np.rint(pool.score[order] * 100).astype(np.int64))])
     near = np.rint(batch.score[rows]).astype(np.int64)
-    for step in range(-NEAR, NEAR + 1):
-        lo = np.searchsorted(keys, (near + step) * size + pool.start[rows])
-        hi = np.searchsorted(keys, (near + step) * size + pool.stop[rows])
-        n[rows] += hi - lo
-        wins[rows] += won[hi] - won[lo]
-        claimed[rows] += cents[hi] - cents[lo]
+    groups = (near + np.arange(-NEAR, NEAR + 1)[:, None]) * size
+    lo = np.searchsorted(keys, groups + pool.start[rows])
+    hi = np.searchsorted(keys, groups + pool.stop[rows])
+    n[rows] = (hi - lo).sum(axis=0)
+    wins[rows] = (won[hi] - won[lo]).sum(axis=0)
+    claimed[rows] = (cents[hi] - cents[lo]).sum(axis=0)
     return n, wins, claimed / np.maximum(n, 1) / 1e4

@@ -21,7 +21,8 @@ CAUSE = "regime_drift"
 BAND = (40, 75)
 BEFORE_WINDOWS = (96, 144, 192, DRIFT_BARS)
 LEAST_BARS = 8
-PRE = (0.8, 2.0)
+_SUFFIXES = [round(LEAST_BARS * 2 ** (k / 2)) for k in range(1, 40)]
+PRE = (0.8, 2.6)
 POST = (1.2, 2.8)
 VOLATILITY_DISCOUNT = 0.7
 FACTS = (
@@ -88,16 +89,15 @@ def _before(context: Context) -> F64:
 
 def _after(context: Context) -> tuple[F64, I64]:
     """Best t of an adverse drift that ends at the exit, and its length in bars."""
-    life = context.life
-    best, length = np.full(len(context), np.nan), np.zeros(len(context), np.int64)
+    life, cases = context.life, np.arange(len(context))
     longest = int(life.bars.max(initial=0))
-    sizes = [round(LEAST_BARS * 2 ** (k / 2)) for k in range(64)]
-    for size in [s for s in sizes if s <= longest]:
-        fits = life.bars >= size
-        t = -_drift(context, np.where(fits, life.exit + 1 - size, life.exit), life.exit + 1)
-        better = fits & ~(t <= best)
-        best, length = np.where(better, t, best), np.where(better, size, length)
-    return best, length
+    sizes = np.array([[LEAST_BARS], *([s] for s in _SUFFIXES if s <= longest)])
+    fits = life.bars >= sizes
+    t = -_drift(context, np.where(fits, life.exit + 1 - sizes, life.exit), life.exit + 1)
+    t = np.where(fits & np.isfinite(t), t, -np.inf)
+    at = t.argmax(axis=0)
+    best, known = t[at, cases], np.isfinite(t[at, cases])
+    return np.where(known, best, np.nan), np.where(known, sizes[at, 0], 0)
 
 
 def _efficiency(context: Context, start: I64, stop: I64) -> F64:

@@ -47,14 +47,17 @@ def assess(context: Context) -> Findings:
     """Findings for every case; a signal judged on candles without quotes has no costs."""
     batch, life, labels = context.batch, context.life, context.labels
     has_quotes = batch.market.candles.quotes is not None
-    costly = life.alive & np.isfinite(life.r) & (batch.is_trade | has_quotes)
+    missing, blind = _unchecked(context)
+    costly = life.alive & np.isfinite(life.r) & ((batch.is_trade & ~blind) | has_quotes)
     paper, stop_hit = _paper(context, costly)
     cost = paper - life.r
     ratio = _spread_ratio(context, costly)
     flip = costly & (paper > 0) & (life.r <= 0)
     only_spread = costly & (labels.exit_reason == ExitReason.SL) & (stop_hit == 0) & (cost > 0)
     base, extra = STOP_BY_SPREAD
-    strength = COST_ALONE * ramp(cost / np.abs(life.r), *COST_SHARE)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = cost / np.abs(life.r)
+    strength = COST_ALONE * ramp(share, *COST_SHARE)
     strength = np.where(only_spread, base + extra * ramp(ratio, *UNUSUAL_SPREAD), strength)
     strength = np.where(flip, 1.0, strength) * (1 - context.jump.strength)
     facts = {
@@ -66,19 +69,18 @@ def assess(context: Context) -> Findings:
         "flip": np.where(costly, flip, np.nan),
         "stop_hit_mid": stop_hit,
     }
-    missing, present = _unchecked(context)
+    present = blind & (context.jump.strength < JUMP_EXPLAINS)
     return context.findings(CAUSE, BAND, strength, facts, missing=missing, precondition=present)
 
 
 def _unchecked(context: Context) -> tuple[I32, Bool]:
-    """A trade needs its requested prices or its spreads; an untraded signal needs neither."""
+    """Missing feeds, and the trades with neither requested prices nor spreads to judge by."""
     batch = context.batch
     no_spread = np.full(len(context), batch.market.candles.spread is None)
     no_fills = ~(np.isfinite(batch.requested_entry) & np.isfinite(batch.fill_entry))
     bits = when(no_spread & batch.executed, Missing.SPREAD)
     bits |= when(no_fills & batch.executed, Missing.FILLS)
-    present = batch.is_trade & no_spread & no_fills & (context.jump.strength < JUMP_EXPLAINS)
-    return bits, present
+    return bits, batch.is_trade & no_spread & no_fills
 
 
 def _paper(context: Context, rows: Bool) -> tuple[F64, F64]:

@@ -22,6 +22,7 @@ CAUSE = "user_psychology"
 BAND = (40, 75)
 LEAST_TRADES = 20
 USUAL_TRADES = 20
+LEAST_SIZES = 10
 LOSS_WITHIN_NS = 30 * NS_PER_MINUTE
 SIZE = (1.25, 1.7)
 BUSY_NS = 8 * NS_PER_HOUR
@@ -50,7 +51,9 @@ def assess(context: Context) -> Findings:
     overtrade, busy_facts = _overtrading(context, known)
     initial = np.abs(batch.entry_price - batch.stop_initial)
     ratio = np.abs(batch.entry_price - batch.stop_final) / np.where(initial > 0, initial, np.nan)
-    widened = ramp(ratio, *WIDENED) * ramp(-context.life.r, *BEYOND_R)
+    # The trade's own result: under a signal horizon the label knows only the initial stop.
+    own_r = batch.side * (batch.fill_exit - batch.fill_entry) / context.life.risk
+    widened = ramp(ratio, *WIDENED) * ramp(-own_r, *BEYOND_R)
     each = np.stack([revenge, overtrade, np.where(batch.executed, widened, 0.0)])
     strength = each.max(axis=0) * np.where(batch.on_plan == 1, ON_PLAN, 1.0)
     facts = {
@@ -76,11 +79,20 @@ def _revenge(context: Context, known: Bool) -> tuple[F64, dict[str, F64]]:
         minutes[rows] = np.where(lost[stop - 1], since / NS_PER_MINUTE, np.nan)
         run[rows] = np.minimum(_run_length(lost)[stop - 1], stop - start)
         recent = log.quantity[(stop - 1)[:, None] - np.arange(USUAL_TRADES)]
-        size[rows] = batch.quantity[rows] / np.median(recent, axis=1)
+        size[rows] = batch.quantity[rows] / _usual_size(recent)
     soon = (minutes >= 0) & (minutes <= LOSS_WITHIN_NS / NS_PER_MINUTE)
     after = np.where(soon, np.minimum(1.0, 0.5 + 0.25 * np.nan_to_num(run)), 0.0)
     strength = ramp(size, *SIZE) * after
     return strength, {"minutes_since_loss": minutes, "loss_run": run, "size_ratio": size}
+
+
+def _usual_size(recent: F64) -> F64:
+    """Median of each row's sizes that can be compared (the others are NaN); NaN below ten."""
+    ordered = np.sort(recent, axis=1)  # NaN sorts last
+    count = np.isfinite(ordered).sum(axis=1)
+    rows, last = np.arange(recent.shape[0]), np.maximum(count - 1, 0)
+    middle = (ordered[rows, last // 2] + ordered[rows, (last + 1) // 2]) / 2
+    return np.where(count >= LEAST_SIZES, middle, np.nan)
 
 
 def _run_length(lost: Bool) -> I64:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from post_mortem.core.context import Context
-from post_mortem.core.features import SQUARE_UNIT
+from post_mortem.core.features import RETURN_UNIT
 from post_mortem.core.measures import JUMP_EXPLAINS, VOLATILITY_WINDOWS, when
 from post_mortem.core.types import FactSpec, Findings, Missing
 from trading.core.candles import F64
@@ -49,8 +49,8 @@ def assess(context: Context) -> Findings:
 
 
 def _whole_life(context: Context) -> F64:
-    features, life = context.features, context.life
-    squares = features.calm_sum[life.exit + 1] - features.calm_sum[life.first]
-    count = features.calm_count[life.exit + 1] - features.calm_count[life.first]
-    rms = np.sqrt(squares * SQUARE_UNIT / np.maximum(count, 1))
-    return np.where(life.alive & (count > 0), rms / life.sigma, np.nan)
+    """Close-to-close volatility of the life, jumps and all, against sigma before the entry."""
+    life, features = context.life, context.features
+    path = (features.d_abs_sum[life.exit + 1] - features.d_abs_sum[life.first]) * RETURN_UNIT
+    mean = path / np.maximum(life.bars, 1)
+    return np.where(life.alive, mean * np.sqrt(np.pi / 2) / life.sigma, np.nan)

@@ -1,0 +1,79 @@
+"""One portable case in, one answer out: label, ranked causes, what could not be checked.
+
+The same engine as for stored audits, on a batch of one; no database, clock or network. The answer
+is a JSON object of the contract, its numbers rounded as in the evidence record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from post_mortem.core.calibration import DEFAULT, Calibration
+from post_mortem.core.evidence import CauseNumbers, LabelNumbers
+from post_mortem.core.labeler import label
+from post_mortem.core.portable import parse_case
+from post_mortem.core.rca import diagnose
+from post_mortem.core.record import evidence_hash, read_record, records
+from post_mortem.core.replay import replay
+from post_mortem.core.types import Flag, Outcome, Status
+from trading.core.types import NS_PER_SECOND
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def diagnose_case(
+    case: Mapping[str, object], calibration: Calibration = DEFAULT
+) -> dict[str, object]:
+    """The answer to one portable case (`contract.md`); a malformed case raises UserError.
+
+    `causes` are the ranked ones, best first: those that fired, and `unknown` last unless it is
+    the answer. A case that was not judged (it succeeded, or data ends before it does) has none.
+    """
+    batch = parse_case(case)
+    paths = replay(batch)
+    labels = label(batch, paths)
+    row = records(labels, diagnose(batch, paths, labels, calibration))[0]
+    view = read_record(row.tobytes())
+    return {
+        "id": case.get("id"),
+        "label": _label(view.label),
+        "causes": _ranked(view.findings),
+        "abstained": [
+            {"cause": finding.cause, "missing": list(finding.missing)}
+            for finding in view.findings
+            if finding.status == Status.ABSTAINED
+        ],
+        "evidence_hash": evidence_hash(row),
+    }
+
+
+def _label(numbers: LabelNumbers) -> dict[str, object]:
+    return {
+        "outcome": Outcome(numbers.outcome).name.lower(),
+        "exit_time": None if numbers.exit_time is None else _iso(numbers.exit_time),
+        "exit_price": numbers.exit_price,
+        "r_multiple": numbers.r,
+        "mfe_r": numbers.mfe_r,
+        "mae_r": numbers.mae_r,
+        "ambiguous": numbers.has(Flag.AMBIGUOUS),
+    }
+
+
+def _ranked(findings: tuple[CauseNumbers, ...]) -> list[dict[str, object]]:
+    ranked = sorted((f for f in findings if f.rank > 0), key=lambda f: f.rank)
+    return [
+        {
+            "rank": finding.rank,
+            "cause": finding.cause,
+            "confidence": finding.confidence,
+            "posterior": finding.posterior,
+            "status": Status(finding.status).name.lower(),
+        }
+        for finding in ranked
+    ]
+
+
+def _iso(time_ns: int) -> str:
+    moment = _EPOCH + timedelta(seconds=time_ns // NS_PER_SECOND)
+    return moment.isoformat().replace("+00:00", "Z")
