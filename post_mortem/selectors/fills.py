@@ -8,7 +8,7 @@ import numpy as np
 
 from post_mortem.core.replay import entry_bars
 from post_mortem.core.types import I32, CaseBatch, Flag
-from trading.core.candles import F64, I64
+from trading.core.candles import F64, I64, residue_sign
 from trading.core.exact import product
 from trading.models import Instrument
 
@@ -24,7 +24,8 @@ def outside_candles(batch: CaseBatch, trades: TradeRows, trade: I64) -> I32:
     """Flag bits of TRADE cases whose fills lie outside the candle they fell into.
 
     `trade` indexes `trades`, one a case. A fill is compared as the exact decimal it was given as,
-    with the lowest bid and highest ask where the series has quotes. No candle, no flag.
+    with the lowest bid and highest ask where the series has quotes, and with the candle as it was
+    given: binary prices keep on which side of their decimal they lie. No candle, no flag.
     """
     flags = np.zeros(len(batch), np.int32)
     rows = np.flatnonzero(batch.is_trade)
@@ -49,13 +50,18 @@ def _outside(batch: CaseBatch, price: F64, time: I64, texts: Column, trade: I64)
     _, bar = entry_bars(candles, market.bar_ns, time)
     at = np.maximum(bar, 0)
     low, high = lows[at], highs[at]
+    low_sign = residue_sign(candles, "low")[at]
+    high_sign = residue_sign(candles, "high")[at]
     place = price * 2 / float(market.point)
     outside = (place < low - _NEAR) | (place > high + _NEAR)
     for i in np.flatnonzero(~outside & ((place < low + _NEAR) | (place > high - _NEAR))):
         twice = product(Decimal(texts[int(trade[i])]), Decimal(2))
         lowest = product(Decimal(int(low[i])), market.point)
         highest = product(Decimal(int(high[i])), market.point)
-        outside[i] = not lowest <= twice <= highest
+        # A candle given in binary may lie a hair inside its decimals; on equality that decides.
+        below = twice < lowest or (twice == lowest and low_sign[i] > 0)
+        above = twice > highest or (twice == highest and high_sign[i] < 0)
+        outside[i] = below or above
     return np.flatnonzero(outside & (bar >= 0))
 
 

@@ -66,6 +66,8 @@ class Candles:
     volume: F64 | None = None
     spread: I64 | None = None
     quotes: Quotes | None = None
+    residue: NDArray[np.int8] | None = None
+    """Where binary prices were given: two bits a price (see `residue_sign`), None = all exact."""
 
     def __len__(self) -> int:
         return int(self.time.shape[0])
@@ -81,12 +83,39 @@ class Candles:
             None if self.volume is None else self.volume[where],
             None if self.spread is None else self.spread[where],
             None if self.quotes is None else self.quotes.rows(where),
+            None if self.residue is None else self.residue[where],
         )
 
     def between(self, start_ns: int, end_ns: int) -> Candles:
         """Bars whose open lies in [start, end)."""
         lo, hi = np.searchsorted(self.time, (start_ns, end_ns))
         return self.rows(slice(int(lo), int(hi)))
+
+
+RESIDUE_COLUMNS = ("open", "high", "low", "close")
+
+
+def pack_residue(signs: list[NDArray[np.int8]]) -> NDArray[np.int8] | None:
+    """Residue of the four prices: each -1, 0 or +1 where the price as given lies below, on or
+    above the decimal that is stored. None when every price is exact.
+
+    Sources that hold binary floats write 0.00004919000000000001 for 0.00004919. The decimal is
+    what is stored; the sign is kept so that a fill is compared with the candle as it was given.
+    """
+    if not any(sign.any() for sign in signs):
+        return None
+    packed = np.zeros(signs[0].shape, np.int8)
+    for place, sign in enumerate(signs):
+        packed |= ((sign.astype(np.int8) & 3) << (2 * place)).astype(np.int8)
+    return packed
+
+
+def residue_sign(candles: Candles, column: str) -> NDArray[np.int8]:
+    """-1, 0 or +1 for every bar: where the given price of `column` lies from the stored one."""
+    if candles.residue is None:
+        return np.zeros(len(candles), np.int8)
+    bits = (candles.residue >> (2 * RESIDUE_COLUMNS.index(column))) & 3
+    return np.where(bits == 3, -1, bits).astype(np.int8)
 
 
 def empty_candles() -> Candles:
@@ -144,6 +173,7 @@ def mirror(candles: Candles) -> Candles:
         low=-candles.high,
         close=-candles.close,
         quotes=flipped,
+        residue=None,
     )
 
 
@@ -169,17 +199,19 @@ def half_points_to_price(value: int, point: Decimal) -> Decimal:
 # --- at rest -----------------------------------------------------------------------------------
 
 _PRICE_COLUMNS = ("open", "high", "low", "close")
-_NO_VOLUME = b"\x00"
-_WITH_VOLUME = b"\x01"
+_VOLUME_FOLLOWS = 1
+_RESIDUE_FOLLOWS = 2
 
 
 def pack(candles: Candles, kind: SeriesKind | str) -> bytes:
     """Pack columns little-endian: time i64, prices i32 (points; half-points for mids), volume f64.
 
-    The first byte says whether volumes follow. A price that does not fit is a UserError, never
-    wrapped around.
+    The first byte says whether volumes and residues (i8) follow. A price that does not fit is a
+    UserError, never wrapped around.
     """
-    parts = [_WITH_VOLUME if candles.volume is not None else _NO_VOLUME]
+    head = _VOLUME_FOLLOWS if candles.volume is not None else 0
+    head |= _RESIDUE_FOLLOWS if candles.residue is not None else 0
+    parts = [bytes([head])]
     parts.append(candles.time.astype("<i8").tobytes())
     divisor = 1 if kind == SeriesKind.MID else HALF_POINTS_PER_POINT
     for column in _price_arrays(candles, kind):
@@ -191,14 +223,17 @@ def pack(candles: Candles, kind: SeriesKind | str) -> bytes:
         parts.append(stored.astype("<i4").tobytes())
     if candles.volume is not None:
         parts.append(candles.volume.astype("<f8").tobytes())
+    if candles.residue is not None:
+        parts.append(candles.residue.tobytes())
     return b"".join(parts)
 
 
 def unpack(blob: bytes, n: int, kind: SeriesKind | str) -> Candles:
     """Inverse of `pack`. A blob of the wrong length raises OperatorError (corrupt chunk)."""
     sides = 8 if kind == SeriesKind.BID_ASK else 4
-    has_volume = blob[:1] == _WITH_VOLUME
-    expected = 1 + n * (8 + 4 * sides + (8 if has_volume else 0))
+    head = blob[0] if blob else 0
+    has_volume, has_residue = head & _VOLUME_FOLLOWS, head & _RESIDUE_FOLLOWS
+    expected = 1 + n * (8 + 4 * sides + (8 if has_volume else 0) + (1 if has_residue else 0))
     if len(blob) != expected:
         raise OperatorError(
             "corrupt_chunk", f"a candle chunk holds {len(blob)} bytes, expected {expected}"
@@ -211,10 +246,11 @@ def unpack(blob: bytes, n: int, kind: SeriesKind | str) -> Candles:
         columns.append(np.frombuffer(blob, "<i4", n, offset).astype(np.int64) * factor)
         offset += 4 * n
     volume = np.frombuffer(blob, "<f8", n, offset).astype(np.float64) if has_volume else None
+    residue = np.frombuffer(blob, np.int8, n, len(blob) - n).copy() if has_residue else None
     if kind == SeriesKind.BID_ASK:
         return from_quotes(time, Quotes(*columns), volume)
     opens, highs, lows, closes = columns
-    return Candles(time, opens, highs, lows, closes, volume)
+    return Candles(time, opens, highs, lows, closes, volume, residue=residue)
 
 
 def _price_arrays(candles: Candles, kind: SeriesKind | str) -> list[I64]:
@@ -257,7 +293,17 @@ def concatenate(parts: list[Candles]) -> Candles:
         optional("volume"),  # type: ignore[arg-type]
         optional("spread"),  # type: ignore[arg-type]
         quotes,
+        join_residues([(p.residue, len(p)) for p in parts]),
     )
+
+
+def join_residues(
+    parts: list[tuple[NDArray[np.int8] | None, int]],
+) -> NDArray[np.int8] | None:
+    """Residues of consecutive parts, given with their lengths; no residue means exact prices."""
+    if all(residue is None for residue, _ in parts):
+        return None
+    return np.concatenate([np.zeros(n, np.int8) if r is None else r for r, n in parts])
 
 
 # --- digests -----------------------------------------------------------------------------------
@@ -306,6 +352,8 @@ def bar_digests(candles: Candles) -> BarDigests:
         columns.extend(getattr(candles.quotes, name) for name in QUOTE_COLUMNS)
     elif candles.spread is not None:
         columns.append(candles.spread)
+    if candles.residue is not None:
+        columns.append(candles.residue.astype(np.int64))
     n = len(candles)
     prefix = np.zeros((2, n + 1), np.uint64)
     for lane in range(2):

@@ -11,16 +11,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .candles import F64, I64, QUOTE_COLUMNS, Candles, Quotes, empty_candles, from_quotes
+from .candles import (
+    F64,
+    I64,
+    QUOTE_COLUMNS,
+    Candles,
+    Quotes,
+    empty_candles,
+    from_quotes,
+    join_residues,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """Bars as columns of one length: time, then four or eight prices, then volume or None."""
+    """Bars as columns of one length: time, then four or eight prices, then volume and residue,
+    either of which may be None."""
 
     time: I64
     prices: tuple[I64, ...]
     volume: F64 | None
+    residue: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return int(self.time.shape[0])
@@ -31,7 +42,7 @@ class Columns:
             prices = tuple(getattr(candles.quotes, name) for name in QUOTE_COLUMNS)
         else:
             prices = (candles.open, candles.high, candles.low, candles.close)
-        return cls(candles.time, prices, candles.volume)
+        return cls(candles.time, prices, candles.volume, candles.residue)
 
     def candles(self) -> Candles:
         if not self.prices:
@@ -39,11 +50,12 @@ class Columns:
         if len(self.prices) == len(QUOTE_COLUMNS):
             return from_quotes(self.time, Quotes(*self.prices), self.volume)
         opened, high, low, close = self.prices
-        return Candles(self.time, opened, high, low, close, self.volume)
+        return Candles(self.time, opened, high, low, close, self.volume, residue=self.residue)
 
     def rows(self, where: slice | I64 | NDArray[np.bool_]) -> Columns:
         volume = None if self.volume is None else self.volume[where]
-        return Columns(self.time[where], tuple(p[where] for p in self.prices), volume)
+        residue = None if self.residue is None else self.residue[where]
+        return Columns(self.time[where], tuple(p[where] for p in self.prices), volume, residue)
 
     def known_volume(self) -> F64:
         """Volume, NaN where it is not known."""
@@ -98,4 +110,10 @@ def unite(parts: list[Columns]) -> Columns:
         volume = np.concatenate([part.known_volume() for part in parts])[order]
         volume = None if np.isnan(volume).all() else volume
     sides = zip(*(part.prices for part in parts), strict=True)
-    return Columns(time[order], tuple(np.concatenate(side)[order] for side in sides), volume)
+    residue = join_residues([(part.residue, len(part)) for part in parts])
+    return Columns(
+        time[order],
+        tuple(np.concatenate(side)[order] for side in sides),
+        volume,
+        None if residue is None else residue[order],
+    )

@@ -79,6 +79,7 @@ def check_series(
         missing=missing,
         notes=notes,
         problems=(*raw.problems, *log.problems),
+        residue=None if raw.residue is None else raw.residue[keep],
     )
 
 

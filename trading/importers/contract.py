@@ -63,8 +63,9 @@ class RawCandles:
     """Rows of one file in file order.
 
     `time` is UTC ns. `prices` holds int64 arrays in units of 10**-decimals: open, high, low, close,
-    or the eight of `QUOTE_COLUMNS` for kind bid_ask. `volume` may be None. `line` is the 1-based
-    line (or record) of each row. `civil` is the wall clock as written (`time` where it was UTC).
+    or the eight of `QUOTE_COLUMNS` for kind bid_ask. `volume` may be None. `residue` says where
+    binary prices lie from their decimals (`trading.core.candles.pack_residue`). `line` is the
+    1-based line (or record) of each row. `civil` is the wall clock as written (`time` where it was UTC).
     """
 
     file: str
@@ -81,6 +82,7 @@ class RawCandles:
     timeframe: Hint | None
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    residue: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return int(self.time.shape[0])
@@ -110,6 +112,7 @@ class ParsedCandles:
     missing: int | None
     notes: tuple[str, ...]
     problems: tuple[Problem, ...]
+    residue: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return int(self.time.shape[0])
@@ -124,7 +127,7 @@ class ParsedCandles:
         if self.kind == SeriesKind.BID_ASK:
             return from_quotes(self.time, Quotes(*columns), self.volume)
         opened, high, low, close = columns
-        return Candles(self.time, opened, high, low, close, self.volume)
+        return Candles(self.time, opened, high, low, close, self.volume, residue=self.residue)
 
     def _half_points(self, column: I64, point: Decimal) -> I64:
         # A trade price must be a whole point, a mid may be half of one.

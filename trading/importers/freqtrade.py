@@ -2,7 +2,9 @@
 
 Prices are binary floats there. One within a few units in the last place of a number of at most 8
 decimals denotes that number: the grid is 1e-8 and the float's own error far below it, so the
-decimal is unique. Anything further away is refused (`precision`).
+decimal is unique. Anything further away is refused (`precision`). The decimal is stored; on which
+side of it the float lies is kept too (`residue`), so that fills are compared with the candle as it
+was given.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ from __future__ import annotations
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from trading.core.candles import pack_residue
 from trading.core.types import SeriesKind
 
 from .bar_checks import check_bars
@@ -42,7 +46,7 @@ def parse_feather(stream: IO[bytes], file: str, options: ReadOptions) -> RawCand
     if not line.size:
         raise refuse(file, "no_rows", "the file has no rows")
     time, civil, zone = _times(columns["date"], line, options, log)
-    prices, decimals, bad = _prices(columns, line, log)
+    prices, decimals, bad, residue = _prices(columns, line, log)
     check_bars(prices, bad, line, log, positive=not options.allow_non_positive)
     volume = _volume(columns["volume"], line, log)
     log.raise_if_fatal()
@@ -61,6 +65,7 @@ def parse_feather(stream: IO[bytes], file: str, options: ReadOptions) -> RawCand
         timeframe=None,
         notes=("row numbers count records",),
         problems=log.problems,
+        residue=residue,
     )
 
 
@@ -129,11 +134,13 @@ def _floats(column: Any, name: str, line: I64, log: ProblemLog) -> F64:
     return np.where(bad, 1.0, values)
 
 
-def _prices(columns: dict[str, Any], line: I64, log: ProblemLog) -> tuple[list[I64], int, Bool]:
-    """Exact integers of the four prices, their decimals, and the rows reported as bad."""
+def _prices(
+    columns: dict[str, Any], line: I64, log: ProblemLog
+) -> tuple[list[I64], int, Bool, NDArray[np.int8] | None]:
+    """Exact integers of the four prices, their decimals, the rows reported as bad, the residue."""
     floats = [_floats(columns[name], name, line, log) for name in PRICE_ROLES]
     bad = np.zeros(line.shape, np.bool_)
-    whole = []
+    whole, signs = [], []
     for name, values in zip(PRICE_ROLES, floats, strict=True):
         large = np.abs(values) >= _MAX_PRICE
         log.add("out_of_range", f"{name} is too large", rows=line[large], column=name)
@@ -147,11 +154,13 @@ def _prices(columns: dict[str, Any], line: I64, log: ProblemLog) -> tuple[list[I
         )
         bad |= off | large
         whole.append(nearest)
+        # The double nearest to the decimal is the decimal; any other lies beside it.
+        signs.append(np.sign(values - nearest / 10.0**MAX_DECIMALS).astype(np.int8))
     decimals = MAX_DECIMALS
     while decimals and not any((column % 10).any() for column in whole):
         whole = [column // 10 for column in whole]
         decimals -= 1
-    return whole, decimals, bad
+    return whole, decimals, bad, pack_residue(signs)
 
 
 def exact_decimals(values: F64) -> tuple[I64, Bool]:
