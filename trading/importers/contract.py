@@ -65,7 +65,8 @@ class RawCandles:
     `time` is UTC ns. `prices` holds int64 arrays in units of 10**-decimals: open, high, low, close,
     or the eight of `QUOTE_COLUMNS` for kind bid_ask. `volume` may be None. `residue` says where
     binary prices lie from their decimals (`trading.core.candles.pack_residue`). `line` is the
-    1-based line (or record) of each row. `civil` is the wall clock as written (`time` where it was UTC).
+    1-based line (or record) of each row. `civil` is the wall clock as written (`time` where it
+    was UTC).
     """
 
     file: str
