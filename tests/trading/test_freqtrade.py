@@ -217,7 +217,7 @@ def test_a_stop_on_the_wrong_side_is_kept() -> None:
     result = import_trades(account=account, data=data, file_name="r.json")
     trade = Trade.objects.get()
     assert trade.stop_loss_initial == trade.signal.stop_loss == D("0.06")
-    assert "stop_side" in [problem["code"] for problem in result.summary["problems"]]
+    assert "stop_side" in [problem["code"] for problem in result.summary["warnings"]]
 
 
 @pytest.mark.django_db

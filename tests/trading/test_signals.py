@@ -228,7 +228,7 @@ def test_signals_are_stored_once() -> None:
 
     before = contents()
     again = load(account, FULL, SHORT, other)
-    assert (again["signals_new"], again["signals_duplicate"], again["batch"]) == (0, 3, None)
+    assert (again["signals_new"], again["signals_duplicate"], again["import_id"]) == (0, 3, None)
     assert contents() == before
 
 
@@ -250,7 +250,7 @@ def test_a_dry_run_keeps_nothing_and_undo_takes_all_back() -> None:
     dry = load(account, FULL, dry_run=True)
     assert (dry["signals_new"], dry["preview"][0]["symbol"]) == (1, "EURUSD")
     assert contents() == before
-    batch = load(account, FULL)["batch"]
+    batch = load(account, FULL)["import_id"]
     assert undo_import(batch_id=batch, user=account.owner) == {"signals_removed": 1}
     assert contents() == before
 
@@ -260,7 +260,7 @@ def test_a_signal_that_was_traded_is_not_taken_back() -> None:
     from tests.services.factories import make_trade
 
     account = an_account()
-    batch = load(account, FULL)["batch"]
+    batch = load(account, FULL)["import_id"]
     make_trade(Signal.objects.get())
     with pytest.raises(ConflictError):
         undo_import(batch_id=batch, user=account.owner)

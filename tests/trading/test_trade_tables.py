@@ -383,10 +383,10 @@ def test_a_round_trip_is_stored_with_the_files_profit() -> None:
     trade = Trade.objects.select_related("signal").get()
     # 1000 * 0.0010 would be 1; the file's figure is kept, and the difference reported.
     assert (trade.gross_pnl, trade.net_pnl, trade.pnl_currency) == (D("0.5"), D("0.5"), "USD")
-    assert [problem["code"] for problem in summary["problems"]] == ["pnl_differs"]
+    assert [problem["code"] for problem in summary["warnings"]] == ["pnl_differs"]
     assert (trade.stop_loss_initial, trade.signal.stop_loss) == (None, None)
     assert trade.signal.take_profit == D("1.0870")
-    assert stored(an_account("bob"), TRIPS.replace(",0.5", ","))["problems"] == []
+    assert stored(an_account("bob"), TRIPS.replace(",0.5", ","))["warnings"] == []
     assert Trade.objects.latest("pk").net_pnl == 1
 
 
@@ -395,7 +395,7 @@ def test_a_target_on_the_wrong_side_stays_with_the_trade_only() -> None:
     summary = stored(an_account(), TRIPS.replace("1.0870", "1.0850").replace(",0.5", ","))
     trade = Trade.objects.select_related("signal").get()
     assert (trade.take_profit, trade.signal.take_profit) == (D("1.0850"), None)
-    assert [problem["code"] for problem in summary["problems"]] == ["tp_side"]
+    assert [problem["code"] for problem in summary["warnings"]] == ["tp_side"]
 
 
 @pytest.mark.django_db

@@ -74,5 +74,5 @@ def row_lines(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"  skipped line {skipped['row']}: {skipped['detail']} [{skipped['code']}]"
     if summary["rows_skipped"] > _SHOWN_SKIPS:
         yield f"  and {summary['rows_skipped'] - _SHOWN_SKIPS:,} more"
-    for warning in summary["problems"]:
+    for warning in summary["warnings"]:
         yield warning_line(warning)

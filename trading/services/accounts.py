@@ -10,7 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
 from trading.core.errors import NotFoundError, UserError
-from trading.models import Account, Desk, Membership, Role, editable_accounts
+from trading.models import Account, Desk, Membership, Role, editable_accounts, visible_accounts
 
 LOCAL_USER = "trader"
 PERSONAL_ACCOUNT = "Main"
@@ -86,6 +86,42 @@ def local_user(*, username: str | None = None) -> tuple[Any, bool]:
     created: AbstractBaseUser = users.create_user(username=LOCAL_USER)
     ensure_personal_desk(user=created)
     return created, True
+
+
+def account_by_id(*, user: Any, account_id: int | None) -> Account:
+    """The account that a user may change; without an id the user's only one.
+
+    One that is not visible does not exist (NotFoundError); one that may only be read is a UserError
+    `not_permitted`.
+    """
+    if account_id is None:
+        own = list(Account.objects.filter(owner=user).order_by("pk")[:2])
+        if len(own) != 1:
+            raise UserError("account_required", "Say which account.", field="account")
+        return own[0]
+    account = visible_accounts(user).filter(pk=account_id).select_related("desk").first()
+    if account is None:
+        raise NotFoundError("not_found", "Not found.")
+    if not editable_accounts(user).filter(pk=account_id).exists():
+        raise UserError("not_permitted", "You may read this, not change it.")
+    return account
+
+
+def market_data_desk(*, user: Any, desk_id: int | None, shared: bool = False) -> Desk | None:
+    """Whose candles and news a user may add: a desk the user leads, without an id the personal
+    one; None, for everybody's, is an administrator's to choose."""
+    if shared:
+        if not user.is_superuser:
+            raise UserError("not_permitted", "Shared market data is added by an administrator.")
+        return None
+    if desk_id is None:
+        return ensure_personal_desk(user=user).desk
+    membership = Membership.objects.filter(user=user, desk=desk_id).select_related("desk").first()
+    if membership is None:
+        raise NotFoundError("not_found", "Not found.")
+    if membership.role < Role.LEAD:
+        raise UserError("not_permitted", "You may read this, not change it.")
+    return membership.desk
 
 
 @dataclass(frozen=True, slots=True)

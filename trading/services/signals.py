@@ -79,7 +79,7 @@ def store_signals(
         "format": parsed.format,
         "time_zone": parsed.time_zone,
         "dry_run": dry_run,
-        "batch": None,
+        "import_id": None,
         "rows_read": len(parsed.signals) + len(parsed.skipped),
         "signals_new": len(new),
         "signals_duplicate": duplicates,
@@ -88,12 +88,12 @@ def store_signals(
         "instruments_new": sorted(
             i.symbol for i in instruments.values() if i.pk in instruments_new
         ),
-        "problems": [problem.as_dict() for problem in parsed.problems],
+        "warnings": [problem.as_dict() for problem in parsed.problems],
         "preview": [_shown(row, instruments) for row in parsed.signals[:5]],
     }
     counts = ("rows_read", "rows_skipped", "signals_new", "signals_duplicate")
     batch.counts = {name: summary[name] for name in counts}
-    batch.problems = [*summary["problems"], *summary["skipped"]]
+    batch.problems = [*summary["warnings"], *summary["skipped"]]
     batch.options = {"instruments_new": instruments_new}
     batch.save(update_fields=["counts", "problems", "options"])
     if dry_run:
@@ -102,7 +102,7 @@ def store_signals(
     if not new:
         batch.delete()
         return ImportResult(batch=None, summary=summary)
-    return ImportResult(batch=batch, summary=summary | {"batch": batch.pk})
+    return ImportResult(batch=batch, summary=summary | {"import_id": batch.pk})
 
 
 @transaction.atomic

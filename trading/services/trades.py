@@ -128,7 +128,7 @@ def store_trades(
     if not any(summary[name] for name in _CHANGES):
         batch.delete()
         return ImportResult(batch=None, summary=summary)
-    return ImportResult(batch=batch, summary=summary | {"batch": batch.pk})
+    return ImportResult(batch=batch, summary=summary | {"import_id": batch.pk})
 
 
 def _check_zone(account: Account, parsed: ParsedTrades, sha256: str) -> None:
@@ -189,7 +189,7 @@ def _summary(parsed: ParsedTrades, state: ImportState, *, dry_run: bool) -> dict
         "layout": parsed.layout.value,
         "time_zone": parsed.time_zone,
         "dry_run": dry_run,
-        "batch": None,
+        "import_id": None,
         "rows_read": parsed.rows_read,
         "trades_new": len(state.trades_new),
         "trades_updated": len(state.trades_updated),
@@ -207,14 +207,14 @@ def _summary(parsed: ParsedTrades, state: ImportState, *, dry_run: bool) -> dict
         ),
         "columns": dict(parsed.mapping),
         "notes": list(parsed.notes),
-        "problems": [problem.as_dict() for problem in problems],
+        "warnings": [problem.as_dict() for problem in problems],
         "preview": preview(parsed, state.instruments),
     }
 
 
 def _finish(batch: ImportBatch, state: ImportState, summary: Mapping[str, Any]) -> None:
     batch.counts = {name: summary[name] for name in _COUNTED}
-    batch.problems = [*summary["problems"], *summary["skipped"]]
+    batch.problems = [*summary["warnings"], *summary["skipped"]]
     batch.options |= {"instruments_new": state.instruments_new}
     batch.undo_data = json.dumps(state.undo).encode() if state.undo else None
     batch.save(update_fields=["counts", "problems", "options", "undo_data"])

@@ -1,0 +1,1 @@
+"""Signals, trades and imports for programs."""

@@ -1,0 +1,19 @@
+"""Values of a JSON body that several views take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trading.core.errors import UserError
+
+from .base import MAX_ID
+
+
+def account_id(values: dict[str, Any]) -> int | None:
+    """Take the account's id out of a body; None when there is none."""
+    value = values.pop("account", None)
+    if value is None:
+        return None
+    if type(value) is not int or not 1 <= value <= MAX_ID:
+        raise UserError("bad_id", "account is the id of an account", field="account")
+    return value
