@@ -261,7 +261,7 @@ class _Reader:
 
 
 def _zone(drafts: list[_Draft], reader: _Reader, options: NewsOptions, log: ProblemLog) -> Zone:
-    local = [draft.line for draft in drafts if not draft.zoned]
+    local = [draft.line for draft in drafts if draft.timed and not draft.zoned]
     # Dates that lack a year were not read, and never carry an offset: ask for both at once.
     lacking = reader.lacking_year or bool(local)
     if not lacking or (reader.states_utc and options.tz is None):
