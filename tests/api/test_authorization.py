@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from rest_framework.test import APIClient
 
@@ -32,16 +34,20 @@ class Row:
     other: int
     place: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    upload: str | None = None  # sent as a file, with the body as the other fields of the form
     before: Callable[[World, APIClient], None] | None = None
 
     def url(self, world: World) -> str:
         return reverse(self.route, kwargs={k: find(world, v) for k, v in self.place.items()})
 
-    def content(self, world: World) -> tuple[str, ...]:
+    def content(self, world: World) -> tuple[str | bytes, ...]:
         if self.body is None:
             return ()
         body = {k: v(world) if callable(v) else v for k, v in self.body.items()}
-        return json.dumps(body), "application/json"
+        if self.upload is None:
+            return json.dumps(body), "application/json"
+        file = SimpleUploadedFile("file.csv", self.upload.encode())
+        return encode_multipart(BOUNDARY, {**body, "file": file}), MULTIPART_CONTENT
 
 
 def find(world: World, path: str) -> Any:
@@ -55,6 +61,27 @@ TRADE = {"trade_id": "trade.pk"}
 AUDIT = {"audit_id": "audit.pk"}
 JOB = {"job_id": "job.job_id"}
 NEWS = {"cause": "news_shock", "verdict": "confirmed"}
+ACCOUNT = {"account": lambda w: w.mine.account.pk}
+DESK = {"desk": lambda w: w.mine.account.desk_id}
+SIGNAL = {
+    "time": "2024-03-04T12:00:00Z",
+    "symbol": "EURUSD",
+    "timeframe": "1h",
+    "side": "long",
+    "entry": "1.1",
+}
+FILL = {
+    "time": "2024-03-04T12:00:00Z",
+    "symbol": "EURUSD",
+    "side": "buy",
+    "quantity": "1",
+    "price": "1.1",
+}
+FILLS = "time,symbol,side,quantity,price\n2024-03-04T12:00:00Z,EURUSD,buy,1,1.1\n"
+CALENDAR = "time,currency,title,impact\n2024-03-08T13:30:00Z,USD,Payrolls,high\n"
+CANDLES = "time,open,high,low,close\n" + "".join(
+    f"2024-03-04T12:{minute:02d}:00Z,1.10000,1.10020,1.09990,1.10010\n" for minute in range(5)
+)
 
 
 def review_first(world: World, client: APIClient) -> None:
@@ -95,6 +122,13 @@ ROWS = (
             "version": 1,
         },
     ),
+    Row("GET", "api-signals", 200, 200),
+    Row("POST", "api-signals", 201, 404, {}, {**ACCOUNT, **SIGNAL}),
+    Row("GET", "api-trades", 200, 200),
+    Row("POST", "api-trades", 201, 404, {}, {**ACCOUNT, "executions": [FILL]}),
+    Row("POST", "api-trades-import", 200, 404, {}, ACCOUNT, FILLS),
+    Row("POST", "api-candles-import", 200, 404, {}, {**DESK, "symbol": "EURUSD"}, CANDLES),
+    Row("POST", "api-news-import", 200, 404, {}, DESK, CALENDAR),
 )
 # What anybody may read: no row of anybody is in it.
 PUBLIC = {"healthz", "readyz", "api-schema", "api-docs"}
