@@ -73,6 +73,16 @@ def layout() -> tuple[str, ...]:
 COLUMNS = layout()
 WIDTH = len(COLUMNS)
 _HASH_HEAD = f"inquest.record/{LAYOUT_VERSION}/{WIDTH}\n".encode()
+_BIT_BYTES = -(-WIDTH // 8)
+
+
+def _blank() -> I32:
+    """What columns hold where nothing is known and no cause was judged."""
+    heads = {f"{cause}.{name}" for cause in CAUSES for name in _CAUSE_HEAD}
+    return np.array([0 if name in heads else UNKNOWN for name in COLUMNS], "<i4")
+
+
+_BLANK = _blank()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +121,51 @@ def evidence_hash(record: I32) -> str:
     return hashlib.sha256(_HASH_HEAD + record.astype("<i4", copy=False).tobytes()).hexdigest()
 
 
-def read_record(blob: bytes) -> RecordView:
-    """Inverse of one row of `records` (its `tobytes()`). A blob of another length, as of another
-    layout, raises OperatorError."""
-    if len(blob) != 4 * WIDTH:
+def evidence_hashes(table: I32) -> list[str]:
+    """`evidence_hash` of every row of `records`."""
+    blob, width = table.astype("<i4", copy=False).tobytes(), 4 * WIDTH
+    head = hashlib.sha256(_HASH_HEAD)
+    result = []
+    for start in range(0, len(blob), width):
+        state = head.copy()
+        state.update(blob[start : start + width])
+        result.append(state.hexdigest())
+    return result
+
+
+def packed(table: I32) -> list[bytes]:
+    """Rows of `records` as they are stored: a bit for every column that is not as in a record
+    without findings, then those columns. A third of the size, and it says the same."""
+    known = table != _BLANK
+    bits = np.packbits(known, axis=1).tobytes()
+    values = table[known].astype("<i4", copy=False).tobytes()
+    ends = (4 * np.cumsum(known.sum(axis=1))).tolist()
+    starts = [0, *ends[:-1]]
+    return [
+        bits[i * _BIT_BYTES : (i + 1) * _BIT_BYTES] + values[start:end]
+        for i, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+
+
+def unpacked(blob: bytes) -> I32:
+    """One row of `records` from its stored form or its plain bytes. A blob that is neither, as of
+    another layout, raises OperatorError."""
+    if len(blob) == 4 * WIDTH:
+        return np.frombuffer(blob, "<i4").astype("<i4")
+    bits = np.frombuffer(blob[:_BIT_BYTES], np.uint8)
+    known = np.unpackbits(bits, count=WIDTH).astype(bool) if bits.size == _BIT_BYTES else None
+    if known is None or len(blob) != _BIT_BYTES + 4 * int(known.sum()):
         raise OperatorError(
-            "record_layout",
-            f"an evidence record holds {len(blob)} bytes, this version writes {4 * WIDTH}",
+            "record_layout", f"a record of {len(blob)} bytes is not of this version's layout"
         )
-    values = dict(zip(COLUMNS, np.frombuffer(blob, "<i4").tolist(), strict=True))
+    row = _BLANK.copy()
+    row[known] = np.frombuffer(blob, "<i4", offset=_BIT_BYTES)
+    return row
+
+
+def read_record(blob: bytes) -> RecordView:
+    """What a stored record says (`packed`, or the plain bytes of a row of `records`)."""
+    values = dict(zip(COLUMNS, unpacked(blob).tolist(), strict=True))
     findings = tuple(_read_cause(values, cause) for cause in CAUSES)
     judged = any(finding.rank for finding in findings)
     return RecordView(_read_label(values), _number(values["label.drawdown_pips"]), findings, judged)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from post_mortem.core.batches import take
 from post_mortem.core.inputs import BarsRead
-from post_mortem.core.record import evidence_hash, records
-from post_mortem.core.types import CAUSES, I32, Bool, Diagnosis, Labels, Outcome, Status
+from post_mortem.core.record import evidence_hashes, packed, records
+from post_mortem.core.types import CAUSES, Bool, Diagnosis, Labels, Outcome, Status
 from post_mortem.models import AuditRCA, InsightAudit, LabelingRule, RuleSnapshot
 from post_mortem.selectors.cases import CasesOf
 from post_mortem.selectors.columns import utc_ns
@@ -221,12 +221,8 @@ def _bar_columns(cases: CasesOf, read: BarsRead) -> dict[str, Sequence[Any]]:
 
 
 def _record_columns(labels: Labels, diagnosis: Diagnosis) -> dict[str, Sequence[Any]]:
-    table: I32 = records(labels, diagnosis)
-    blob, width = table.tobytes(), table.shape[1] * 4
-    return {
-        "record": [blob[i : i + width] for i in range(0, len(blob), width)],
-        "evidence_hash": [evidence_hash(row) for row in table],
-    }
+    table = records(labels, diagnosis)
+    return {"record": packed(table), "evidence_hash": evidence_hashes(table)}
 
 
 def _rule_columns(cases: CasesOf) -> tuple[list[int], list[int | None]]:

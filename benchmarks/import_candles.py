@@ -1,0 +1,150 @@
+"""Import a year of minute candles from CSV with every check on, beside `pandas.read_csv`.
+
+    python -m benchmarks.import_candles [--quick] [--rows N]
+
+`pandas.read_csv` of the same file in the same run is the yardstick: it only splits and converts,
+`parse` also proves the structure, checks every value and turns times into UTC, `import` stores the
+bars as well. Rounds are interleaved and the median is taken. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+YEAR_OF_MINUTES = 372_379
+QUICK = 40_000
+ROUNDS = 5
+
+
+def main(arguments: list[str] | None = None) -> dict[str, Any]:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a small run")
+    parser.add_argument("--rows", type=int, help="rows of the file")
+    given = parser.parse_args(arguments)
+    rows = given.rows or (QUICK if given.quick else YEAR_OF_MINUTES)
+    with tempfile.TemporaryDirectory(prefix="inquest-bench-") as folder:
+        os.environ["INQUEST_DATA_DIR"] = folder
+        os.environ["DATABASE_URL"] = f"sqlite:///{Path(folder) / 'bench.sqlite3'}"
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+        import django
+
+        django.setup()
+        result = run(Path(folder), rows)
+    print(json.dumps(result))
+    return result
+
+
+def run(folder: Path, rows: int) -> dict[str, Any]:
+    import pandas
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    path = folder / "EURUSD_M1.csv"
+    write_file(path, rows)
+    before = peak_mb()
+    times: dict[str, list[float]] = {"parse": [], "pandas": []}
+    for _ in range(ROUNDS):
+        times["parse"].append(seconds(lambda: parse(path)))
+        times["pandas"].append(seconds(lambda: pandas.read_csv(path)))
+    parsed_mb = peak_mb()
+    first = seconds(lambda: store(path))
+    again = seconds(lambda: store(path))
+    load = min(seconds(load_all) for _ in range(3))
+    median = {name: statistics.median(values) for name, values in times.items()}
+    return {
+        "benchmark": "import_candles",
+        "rows": rows,
+        "file_mb": round(path.stat().st_size / 2**20, 1),
+        "parse_seconds": round(median["parse"], 4),
+        "pandas_seconds": round(median["pandas"], 4),
+        "ratio": round(median["parse"] / median["pandas"], 2),
+        "import_seconds": round(first, 3),
+        "import_ratio": round(first / median["pandas"], 2),
+        "reimport_seconds": round(again, 3),
+        "load_verified_seconds": round(load, 4),
+        "rows_per_s": round(rows / first),
+        "peak_mb_before": before,
+        "peak_mb_parsed": parsed_mb,
+        "peak_mb": peak_mb(),
+    }
+
+
+def write_file(path: Path, rows: int) -> None:
+    """Minutes of currency trading hours, a random walk in points."""
+    import numpy as np
+
+    from trading.core.sessions import is_open
+
+    start = int(datetime(2010, 1, 4, tzinfo=UTC).timestamp()) * 10**9
+    minutes = start + np.arange(rows * 3 // 2, dtype=np.int64) * 60 * 10**9
+    stamps = minutes[is_open("fx", minutes)][:rows]
+    rng = np.random.default_rng(11)
+    close = 110_000 + np.abs(np.cumsum(rng.integers(-5, 6, rows)) % 40_000 - 20_000)
+    opened = np.concatenate([close[:1], close[:-1]])
+    high = np.maximum(opened, close) + rng.integers(0, 9, rows)
+    low = np.minimum(opened, close) - rng.integers(0, 9, rows)
+    volume = rng.integers(1, 500, rows)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    with path.open("w") as out:
+        out.write("time,open,high,low,close,volume\n")
+        for ns, *prices, size in zip(
+            *(c.tolist() for c in (stamps, opened, high, low, close, volume)), strict=True
+        ):
+            moment = epoch + timedelta(seconds=ns // 10**9)
+            shown = ",".join(f"{price / 1e5:.5f}" for price in prices)
+            out.write(f"{moment:%Y-%m-%dT%H:%M:%SZ},{shown},{size}\n")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def parse(path: Path) -> int:
+    from trading.core.instruments import describe
+    from trading.importers.candle_checks import check_series
+    from trading.importers.candle_files import read_candle_file
+    from trading.importers.contract import Hint, ReadOptions
+
+    options = ReadOptions(now_ns=time.time_ns())
+    with path.open("rb") as stream:
+        raw = read_candle_file(stream, path.name, options)
+    return len(check_series(raw, describe("EURUSD"), Hint("EURUSD", "argument"), options))
+
+
+def store(path: Path) -> None:
+    from trading.importers.contract import ReadOptions
+    from trading.importers.sources import file_at
+    from trading.services.candle_imports import ImportRequest, import_candles
+
+    request = ImportRequest(options=ReadOptions(now_ns=time.time_ns()))
+    import_candles(files=[file_at(path)], request=request)
+
+
+def load_all() -> None:
+    from trading.models import CandleSeries
+    from trading.selectors.candles import forget_decoded, load_candles
+
+    forget_decoded()
+    load_candles(CandleSeries.objects.get())
+
+
+def peak_mb() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1024 if sys.platform != "darwin" else 1024 * 1024)
+
+
+if __name__ == "__main__":
+    main()
