@@ -11,7 +11,11 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema_field
+from drf_spectacular.utils import (
+    OpenApiResponse,
+    extend_schema_field,
+    extend_schema_serializer,
+)
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import PageNumberPagination
@@ -165,6 +169,7 @@ class ListEndpoint(Endpoint):
         return pages.get_paginated_response(self.row_class(page, many=True).data)
 
 
+@extend_schema_serializer(component_name="TradingError")
 class ErrorSerializer(serializers.Serializer[Any]):
     """Every error has this shape."""
 

@@ -65,7 +65,7 @@ class CandlesUploadIn(MarketDataUploadIn):
     format = serializers.ChoiceField(list(candle_files.FORMATS), default="auto")
     symbol = serializers.CharField(required=False)
     timeframe = serializers.CharField(max_length=6, required=False)
-    source = serializers.CharField(max_length=60, required=False)
+    source = serializers.CharField(max_length=60, required=False)  # type: ignore[assignment]
     decimal_comma = serializers.BooleanField(default=False)
     revise = serializers.BooleanField(default=False)
 

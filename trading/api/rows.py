@@ -12,6 +12,8 @@ from .base import ExactField, SideField
 
 
 class SignalSerializer(serializers.ModelSerializer[Signal]):
+    # A text, not a choice: the schema has other enumerations called source.
+    source = serializers.CharField(help_text="feed, or trade for one made for a trade")  # type: ignore[assignment]
     symbol = serializers.CharField(source="instrument.symbol")
     side = SideField()
     entry = ExactField(source="entry_price")

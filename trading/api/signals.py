@@ -35,7 +35,7 @@ class SignalQuery(Query):
     account = serializers.IntegerField(min_value=1, max_value=2**63 - 1, required=False)
     symbol = serializers.CharField(max_length=30, required=False)
     strategy = serializers.CharField(max_length=80, required=False)
-    source = serializers.ChoiceField(Signal.Source.choices, required=False)
+    source = serializers.ChoiceField(Signal.Source.values, required=False)  # type: ignore[assignment]
 
     def get_fields(self) -> dict[str, Any]:
         # `from` cannot be the name of an attribute.

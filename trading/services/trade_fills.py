@@ -28,11 +28,13 @@ def store_fills(rows: Sequence[FillRow], state: ImportState) -> None:
     if not rows:
         return
     new = _new_fills(rows, state)
-    executions = [_execution(row, key, state) for key, row in new.items()]
-    Execution.objects.bulk_create(executions, batch_size=500)
-    state.executions_new = len(executions)
-    for instrument in {row.instrument_id: row.instrument for row in executions}.values():
-        rebuild(instrument, state, new)
+    state.executions_new = len(new)
+    fresh: dict[int, list[Execution]] = {}
+    for key, row in new.items():
+        execution = _execution(row, key, state)
+        fresh.setdefault(execution.instrument_id, []).append(execution)
+    for executions in fresh.values():
+        rebuild(executions[0].instrument, state, new, executions)
 
 
 def _new_fills(rows: Sequence[FillRow], state: ImportState) -> dict[str, FillRow]:
@@ -104,7 +106,8 @@ def _execution(row: FillRow, key: str, state: ImportState) -> Execution:
 # --- Rebuilding -----------------------------------------------------------------------------------
 @dataclass(slots=True)
 class _Pool:
-    """All fills of one account and instrument as stored, by key, and the trades made of them."""
+    """All fills of one account and instrument by key, stored ones and then new ones, not saved
+    yet, as the file lists them; and the trades made of the stored ones."""
 
     rows: dict[str, Execution]
     trades: dict[int, Trade]
@@ -114,16 +117,16 @@ class _Pool:
         parts: dict[str, list[Execution]] = {}
         for key, row in self.rows.items():
             parts.setdefault(whole_fill(key), []).append(row)
-        return [_fill(key, rows) for key, rows in parts.items()]
+        return [_fill(key, rows, place) for place, (key, rows) in enumerate(parts.items())]
 
 
-def _fill(key: str, rows: Sequence[Execution]) -> Fill:
+def _fill(key: str, rows: Sequence[Execution], place: int) -> Fill:
     first = min(rows, key=lambda row: len(row.dedupe_key))
     known = [row.commission for row in rows if row.commission is not None]
     return Fill(
         id=key,
         time=nanoseconds(first.time),
-        sequence=first.pk,
+        sequence=place,
         side=first.side,
         quantity=total(row.quantity for row in rows),
         price=first.price,
@@ -136,13 +139,19 @@ def part_key(part: Part) -> str:
 
 
 def rebuild(
-    instrument: Instrument, state: ImportState, new: Mapping[str, FillRow] | None = None
+    instrument: Instrument,
+    state: ImportState,
+    new: Mapping[str, FillRow] | None = None,
+    fresh: Sequence[Execution] = (),
 ) -> None:
-    """Make trades and executions agree with the round trips of all stored fills. `new` are the
-    rows of this import: they know strategy and timeframe of a trade they open."""
+    """Make trades and executions agree with the round trips of all stored and `fresh` fills.
+
+    `fresh` are not saved yet; `new` are the rows they came from, which know strategy and timeframe
+    of a trade they open.
+    """
     mine: dict[str, Any] = {"account": state.account, "instrument": instrument}
     pool = _Pool(
-        {row.dedupe_key: row for row in _fills_of(mine)},
+        {row.dedupe_key: row for row in (*_fills_of(mine), *fresh)},
         {
             trade.pk: trade
             for trade in Trade.objects.filter(**mine, dedupe_key__startswith="f").select_related(
@@ -263,18 +272,25 @@ def _update_executions(trips: Sequence[RoundTrip], trades: Sequence[Trade], pool
     }
     extra = [row.pk for key, row in pool.rows.items() if key not in wanted]
     Execution.objects.filter(pk__in=extra).delete()
-    changed, added = [], []
-    for key, (part, trade) in wanted.items():
-        row = pool.rows.get(key)
-        if row is None:
-            added.append(_second_part(pool.rows[part.fill.id], key, part, trade))
+    changed = []
+    for key, row in pool.rows.items():
+        if key not in wanted:
             continue
+        part, trade = wanted[key]
         values = (part.quantity, part.commission, trade.pk)
         if (row.quantity, row.commission, row.trade_id) != values:
             row.quantity, row.commission, row.trade_id = values
             changed.append(row)
-    Execution.objects.bulk_update(changed, ["quantity", "commission", "trade"], batch_size=200)
-    Execution.objects.bulk_create(added, batch_size=500)
+    known = [row for row in changed if row.pk is not None]
+    Execution.objects.bulk_update(known, ["quantity", "commission", "trade"], batch_size=200)
+    # In the order of the file, which settles what came first in one moment.
+    fresh = [row for row in changed if row.pk is None]
+    halves = [
+        _second_part(pool.rows[part.fill.id], key, part, trade)
+        for key, (part, trade) in wanted.items()
+        if key not in pool.rows
+    ]
+    Execution.objects.bulk_create([*fresh, *halves], batch_size=500)
 
 
 def _second_part(row: Execution, key: str, part: Part, trade: Trade) -> Execution:
