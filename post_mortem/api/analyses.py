@@ -19,7 +19,7 @@ from post_mortem.services.requests import MAX_CONCURRENCY, request_analyses
 from trading.core.errors import NotFoundError
 from trading.models import Trade
 
-from .base import Endpoint, ListEndpoint
+from .base import Endpoint, ListEndpoint, visible
 from .fields import IdListField, Query, StrictIntegerField, StrictSerializer, StrictTextField
 from .idempotency import idempotent
 from .jobs import AcceptedSerializer, NothingSerializer, accepted
@@ -115,12 +115,11 @@ class AnalysisList(ListEndpoint):
         return super().get(request)
 
     def rows(self, request: Request) -> QuerySet[TradeAnalysis]:
-        visible: Any = TradeAnalysis.objects.visible_to(request.user)
-        joined = visible.select_related("audit__signal__instrument")
-        lean: QuerySet[TradeAnalysis] = joined.defer(
-            "audit__record", "slot_data", "analysis_data", "grounding"
-        )
-        return lean.order_by("-created_at", "-pk")
+        return visible(TradeAnalysis.objects.all(), request.user).order_by("-created_at", "-pk")
+
+    def whole(self, rows: QuerySet[TradeAnalysis]) -> QuerySet[TradeAnalysis]:
+        joined = rows.select_related("audit__signal__instrument")
+        return joined.defer("audit__record", "slot_data", "analysis_data", "grounding")
 
 
 def _is_queued(view: Any) -> bool:

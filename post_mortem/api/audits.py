@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -19,7 +19,7 @@ from post_mortem.selectors.portable_cases import portable_case
 from post_mortem.services import reviews
 from trading.core.errors import UserError
 from trading.core.types import Horizon
-from trading.models import Instrument
+from trading.models import Instrument, Signal
 
 from .audit_rows import (
     AuditDetailSerializer,
@@ -27,7 +27,7 @@ from .audit_rows import (
     AuditSerializer,
     with_evidence,
 )
-from .base import Endpoint, ListEndpoint
+from .base import Endpoint, ListEndpoint, visible
 from .fields import MomentField, Query, StrictSerializer, StrictTextField
 from .idempotency import idempotent
 from .schema import IDEMPOTENCY, answers
@@ -54,19 +54,20 @@ class AuditQuery(Query):
 
 
 def audits_matching(rows: QuerySet[InsightAudit], wanted: dict[str, Any]) -> QuerySet[InsightAudit]:
-    columns = {
-        "symbol": "signal__instrument__symbol",
-        "strategy": "signal__strategy",
-        "horizon": "horizon",
-        "from": "entry_time__gte",
-        "to": "entry_time__lt",
-    }
+    columns = {"horizon": "horizon", "from": "entry_time__gte", "to": "entry_time__lt"}
     rows = rows.filter(**{columns[k]: v for k, v in wanted.items() if k in columns})
     if "outcome" in wanted:
         rows = rows.filter(outcome=_OUTCOMES[wanted["outcome"]])
+    # Subqueries, not joins: what only filters is not carried through the sort.
     if "cause" in wanted:
-        named = AuditRCA.objects.filter(audit=OuterRef("pk"), cause=wanted["cause"])
-        rows = rows.filter(Exists(named))
+        named = AuditRCA.objects.filter(cause=wanted["cause"])
+        rows = rows.filter(pk__in=named.values("audit"))
+    if "symbol" in wanted:
+        instrument = Instrument.objects.get(symbol=wanted["symbol"])
+        rows = rows.filter(signal__in=Signal.objects.filter(instrument=instrument).values("pk"))
+    if "strategy" in wanted:
+        of_strategy = Signal.objects.filter(strategy=wanted["strategy"])
+        rows = rows.filter(signal__in=of_strategy.values("pk"))
     return rows
 
 
@@ -84,10 +85,12 @@ class AuditList(ListEndpoint):
         return super().get(request)
 
     def rows(self, request: Request) -> QuerySet[InsightAudit]:
-        rows = InsightAudit.objects.visible_to(request.user)
+        rows = visible(InsightAudit.objects.all(), request.user)
+        return audits_matching(rows, self.wanted).order_by("-entry_time", "-pk")
+
+    def whole(self, rows: QuerySet[InsightAudit]) -> QuerySet[InsightAudit]:
         joined = rows.select_related("signal__instrument", "trade").prefetch_related("causes")
-        matching = audits_matching(joined, self.wanted)
-        return matching.defer("record").order_by("-entry_time", "-pk")
+        return joined.defer("record")
 
 
 class AuditDetail(Endpoint):

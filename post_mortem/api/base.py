@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.db.models import QuerySet
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
+
+from trading.models import OwnedQuerySet, visible_accounts
 
 from .fields import Query, StrictSerializer
 from .pagination import Pages
@@ -49,19 +52,34 @@ class Endpoint(APIView):
 
 
 class ListEndpoint(Endpoint):
-    """A GET of pages. Subclasses give the ordered rows that this user may see."""
+    """A GET of pages. Subclasses give the ordered rows that this user may see, and what a row
+    takes along: a page is found by ids alone, which an index can do, before anything is joined."""
 
     row_class: ClassVar[type[BaseSerializer[Any]]]
     paging = (Pages.page_query_param, Pages.page_size_query_param)
     # Named for the schema, which describes the pages from it.
     pagination_class = Pages
 
-    def rows(self, request: Request) -> Any:
+    def rows(self, request: Request) -> QuerySet[Any]:
         raise NotImplementedError(f"{type(self).__name__} implements rows()")
+
+    def whole(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """`rows` with everything that `row_class` shows."""
+        return rows
 
     def get(self, request: Request) -> Response:
         pages = Pages()
-        page = pages.paginate_queryset(self.rows(request), request, self)
-        context = {"request": request}
-        data = self.row_class(page, many=True, context=context).data
+        rows = self.rows(request)
+        ids = pages.paginate_queryset(rows.values_list("pk", flat=True), request, self) or []
+        found = {row.pk: row for row in self.whole(rows.model._default_manager.filter(pk__in=ids))}
+        # A row deleted between the two queries is simply not there any more.
+        page = [found[pk] for pk in ids if pk in found]
+        data = self.row_class(page, many=True, context={"request": request}).data
         return pages.get_paginated_response(data)
+
+
+def visible(rows: OwnedQuerySet, user: Any) -> QuerySet[Any]:
+    """What the user may see, with the accounts spelled out: an index that starts with the account
+    then gives the order, which it cannot for a subquery."""
+    accounts = list(visible_accounts(user).values_list("pk", flat=True))
+    return rows.visible_to(user).filter(account__in=accounts)

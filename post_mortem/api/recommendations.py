@@ -14,7 +14,7 @@ from post_mortem.models import RecommendationTracking
 from post_mortem.selectors.recommendations import prioritised
 from post_mortem.services import recommendations
 
-from .base import Endpoint, ListEndpoint
+from .base import Endpoint, ListEndpoint, visible
 from .fields import IdField, Query, StrictSerializer, StrictTextField
 from .idempotency import idempotent
 from .schema import IDEMPOTENCY, answers
@@ -89,11 +89,14 @@ class RecommendationList(ListEndpoint):
         return super().get(request)
 
     def rows(self, request: Request) -> QuerySet[RecommendationTracking]:
-        rows = RecommendationTracking.objects.visible_to(request.user)
+        rows = visible(RecommendationTracking.objects.all(), request.user)
         if "status" in self.wanted:
             rows = rows.filter(implementation_status=self.wanted["status"])
         if "area" in self.wanted:
             rows = rows.filter(area=self.wanted["area"])
+        return prioritised(rows)
+
+    def whole(self, rows: QuerySet[RecommendationTracking]) -> QuerySet[RecommendationTracking]:
         return prioritised(rows)
 
 

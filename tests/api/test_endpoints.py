@@ -110,7 +110,7 @@ class TestAudits:
         for _ in range(20):
             make_audit(make_trade(make_signal(world.mine.account, make_instrument())))
         get(world, "api-audits")
-        with django_assert_max_num_queries(4):
+        with django_assert_max_num_queries(6):
             assert len(get(world, "api-audits").json()["results"]) == 21
 
 
