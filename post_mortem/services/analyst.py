@@ -56,7 +56,10 @@ def _analyze(trade_id: int) -> TradeAnalysis:
         raise NotFoundError("not_found", f"There is no trade {trade_id}.", field="trade_id")
     summary = run_autopsy(trade_ids=[trade_id], now=datetime.now(tz=UTC))
     narrate_audits(audit_ids=summary.audit_ids)
-    return TradeAnalysis.objects.select_related("audit", "trade").get(trade_id=trade_id)
+    analysis: TradeAnalysis = TradeAnalysis.objects.select_related("audit", "trade").get(
+        trade_id=trade_id
+    )
+    return analysis
 
 
 def _track(recommendation_id: int, status: str) -> RecommendationTracking:

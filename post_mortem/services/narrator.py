@@ -249,7 +249,7 @@ def _learnings(w: Writer, evidence: Evidence, label: LabelNumbers) -> list[str]:
 _MISSING_WORDS = {
     "news": "no calendar covers this time, which is not the same as no news",
     "spread": "no spread is stored",
-    "fills": "no fills are known",
+    "fills": "it is not known which prices were asked for",
     "volume": "no volume is stored",
     "peers": "no related market is stored",
     "outages": "no outage log is kept",
