@@ -120,7 +120,10 @@ def plain_deal(market: Market, candidate: Candidate, **changes: object) -> Deal:
     plan, ending = candidate.plan, candidate.ending
     slip = min(noise.draw(f"entry slip {candidate.key}", 4), room_at_entry(market, candidate))
     price = ending.price
-    if ending.reason != "tp":
+    if ending.reason == "tp":
+        # A bar that opened beyond the target fills a limit at its own worst price, which is better.
+        price += plan.side * max(-_beyond(market, plan.symbol, ending.step, price, plan.side), 0)
+    else:
         worst = room_at(market, plan.symbol, ending.step, price, plan.side)
         price -= plan.side * min(noise.draw(f"exit slip {candidate.key}", 4), worst)
     fields: dict[str, object] = {"entry_slip": slip} | changes
@@ -136,10 +139,15 @@ def room_at_entry(market: Market, candidate: Candidate) -> int:
 def room_at(market: Market, symbol: str, step: int, price: int, side: int) -> int:
     """How far below `price` (above it for side -1) the bar of a step was quoted: to what a seller
     (side 1, at the bid) or a buyer (side -1, at the ask) could still be filled."""
+    return max(_beyond(market, symbol, step, price, side), 0)
+
+
+def _beyond(market: Market, symbol: str, step: int, price: int, side: int) -> int:
+    """How far the worst quote of a step's bar lies below a price (above it for side -1)."""
     first = bar_of(step) * STEPS_PER_BAR
     bid, ask = market.quote_steps(symbol, first, first + STEPS_PER_BAR)
     worst = int(bid.min()) if side > 0 else int(ask.max())
-    return max(side * (price - worst), 0)
+    return side * (price - worst)
 
 
 def by_hash(items: Iterable[Candidate], stream: str) -> list[Candidate]:

@@ -8,12 +8,13 @@ import numpy as np
 
 from post_mortem.core.setups import detect
 from post_mortem.core.types import SETUPS
+from trading.core.aggregate import aggregate
 from trading.core.candles import I64, Candles
 from trading.core.indicators import atr
 
 from . import noise
 from .events import STEP_SECONDS, STEPS_PER_HOUR
-from .market import PAIR_BY_SYMBOL, START_NS, Market
+from .market import BAR_NS, PAIR_BY_SYMBOL, START_NS, Market
 from .paths import Ending, Plan, follow
 
 TIMEFRAME = "15m"
@@ -85,17 +86,7 @@ class Candidate:
 
 def signal_bars(market: Market, symbol: str) -> Candles:
     """15-minute bars of the mid (or traded) prices."""
-    fine = market.candles(symbol)
-    key = fine.time // SIGNAL_NS
-    first = np.flatnonzero(np.concatenate(([True], key[1:] != key[:-1])))
-    last = np.concatenate((first[1:], [len(fine)])) - 1
-    return Candles(
-        key[first] * SIGNAL_NS,
-        fine.open[first],
-        np.maximum.reduceat(fine.high, first),
-        np.minimum.reduceat(fine.low, first),
-        fine.close[last],
-    )
+    return aggregate(market.candles(symbol), SIGNAL_NS, BAR_NS)
 
 
 def make_plan(

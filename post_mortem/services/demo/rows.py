@@ -68,7 +68,6 @@ class TradeRow:
     exit_reason: str
     gross_pnl: Decimal
     strategy: str
-    on_plan: bool
     tags: tuple[str, ...]
     mistakes: tuple[str, ...]
     stars: int | None
@@ -111,8 +110,8 @@ def _fill(deal: Deal, name: str, step: int, side: int, quantity: Decimal, points
     fx = PAIR_BY_SYMBOL[deal.symbol].kind == "fx"
     each = _FX_COMMISSION / FX_LOT if fx else _BTC_COMMISSION
     cost = (-quantity * each).quantize(_CENT)
-    moment = moment(fill_second(step, f"{deal.candidate.key} {step}"))
-    return FillRow(name, moment, side, quantity, price(deal.symbol, points), cost)
+    when = moment(fill_second(step, f"{deal.candidate.key} {step}"))
+    return FillRow(name, when, side, quantity, price(deal.symbol, points), cost)
 
 
 def _fills(deal: Deal, name: str) -> tuple[FillRow, ...]:
@@ -153,7 +152,6 @@ def trade_row(deal: Deal, name: str, signal_id: str) -> TradeRow:
         exit_reason=deal.exit_reason,
         gross_pnl=_gross(deal, fills),
         strategy=strategy.name,
-        on_plan=not deal.mistakes,
         tags=(_session(deal), *deal.tags),
         mistakes=deal.mistakes,
         stars=_stars(deal),

@@ -149,10 +149,10 @@ def _take_first(
 
 
 def _won(market: Market, candidate: Candidate) -> Deal:
-    deal = plain_deal(market, candidate)
-    if noise.draw(f"scale out {candidate.key}", _SCALED_OUT_OF):
+    deal, plan = plain_deal(market, candidate), candidate.plan
+    # A broker's statement gives yen results in dollars, and only as whole round trips.
+    if plan.symbol == "USDJPY" or noise.draw(f"scale out {candidate.key}", _SCALED_OUT_OF):
         return deal
-    plan = candidate.plan
     half_way = plan.entry + (plan.target - plan.entry) * 6 // 10
     quotes = exit_quotes(market, plan, candidate.ending.step)
     beyond = plan.side * (quotes - half_way) >= 0

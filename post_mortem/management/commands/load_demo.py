@@ -1,0 +1,102 @@
+"""`load_demo`: the simulated desk, its autopsy, one post-mortem, and how to sign in."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+
+from post_mortem.models import InsightAudit
+from post_mortem.selectors.case_rows import Selection, count_cases
+from post_mortem.services.audits import run_autopsy
+from post_mortem.services.demo import demo_password, load_demo, showcase
+from post_mortem.services.demo.load import STEPS, LoadSummary
+from post_mortem.services.narratives import narrate_audits
+from post_mortem.services.text_report import post_mortem_text
+from trading.core.errors import NotFoundError
+from trading.management.base import InquestCommand, Summary
+from trading.models import Account
+
+
+class Command(InquestCommand):
+    help = (
+        "Load a simulated desk (three months, five markets), run the autopsy over it and print "
+        "one post-mortem. Running it again changes nothing."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--user", help="whose desk it is; without it a demo login is made")
+
+    def run(self, **options: Any) -> Summary:
+        user = _user(options["user"])
+        now = timezone.now()
+        with self.progress(STEPS, "simulated desk") as bar:
+            loaded = load_demo(user=user, progress=bar.advance, now=now)
+        account = loaded.account
+        cases = count_cases(Selection(account_ids=(account.pk,)))
+        with self.progress(cases, "autopsy") as bar:
+            done = run_autopsy(account_ids=[account.pk], progress=bar.advance, now=now)
+        written = self._narrate(account)
+        shown = showcase(account=account)
+        return {
+            "account": account.name,
+            "new": loaded.is_new,
+            **_counts(loaded),
+            "audits": done.cases,
+            "audits_written": done.new + done.updated,
+            "narratives_written": written,
+            "top_causes": dict(done.top_causes.most_common()),
+            "trade": None if shown is None else shown.trade_id,
+            "post_mortem": "" if shown is None else post_mortem_text(audit_id=shown.pk),
+            "url": _url(),
+            "user": account.owner.get_username(),
+            "password": None if user else demo_password(),
+        }
+
+    def _narrate(self, account: Account) -> int:
+        ids = list(InsightAudit.objects.filter(account=account).values_list("pk", flat=True))
+        # One narrative a signal is enough of a measure for a bar.
+        with self.progress(account.signals.count(), "narratives") as bar:
+            return narrate_audits(audit_ids=ids, progress=bar.advance).written
+
+    def lines(self, summary: Summary) -> Iterable[str]:
+        s: dict[str, Any] = dict(summary)
+        yield (
+            f"Simulated desk: {s['candles']:,} candles, {s['news']} releases, "
+            f"{s['signals']} signals, {s['trades']} trades - all of it invented."
+        )
+        yield (
+            f"Autopsy: {s['audits']:,} audits, {s['audits_written']:,} written now, "
+            f"{s['narratives_written']:,} narratives."
+        )
+        yield ""
+        yield s["post_mortem"] or "No failed trade to show."
+        yield ""
+        page = f"{s['url']}trades/{s['trade']}/" if s["trade"] else s["url"]
+        login = f"user {s['user']}" + (f", password {s['password']}" if s["password"] else "")
+        yield f"This page: {page}"
+        yield f"Sign in:   {s['url']}  {login}"
+        yield "Remove it: python manage.py remove_demo"
+
+
+def _counts(loaded: LoadSummary) -> dict[str, int]:
+    return {name: getattr(loaded, name) for name in ("candles", "news", "signals", "trades")}
+
+
+def _url() -> str:
+    host = f"[{settings.BIND}]" if ":" in settings.BIND else settings.BIND
+    return f"http://{host}:{settings.PORT}/"
+
+
+def _user(username: str | None) -> Any:
+    if username is None:
+        return None
+    users: Any = get_user_model()._default_manager
+    found = users.filter(username=username).first()
+    if found is None:
+        raise NotFoundError("no_such_user", f"there is no user {username!r}", field="user")
+    return found
