@@ -148,6 +148,7 @@ AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_CLIENT_IP_CALLABLE = "config.middleware.client_address"
+AXES_LOCKOUT_TEMPLATE = "post_mortem/locked.html"
 AXES_VERBOSE = False
 
 # --- What the browser is told -------------------------------------------------------------------

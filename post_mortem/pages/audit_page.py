@@ -8,10 +8,12 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from post_mortem.models import CauseReview
+from post_mortem.models import CauseReview, InsightAudit
+from post_mortem.selectors.access import readable
 from post_mortem.selectors.trade_page import audit_page
 from post_mortem.selectors.viewer import Viewer
 from post_mortem.services.reviews import review_cause, undo_review
+from post_mortem.services.verification import verify_audit
 
 from .shell import page
 from .trade_page import show_page
@@ -34,6 +36,22 @@ def review(request: HttpRequest, viewer: Viewer, audit_id: int, cause: str) -> H
     else:
         review_cause(audit_id=audit_id, cause=cause, verdict=verdict, user=viewer.user)
         messages.success(request, f"Noted: {verdict}.")
+    return redirect(back_to(request, reverse("pages:audit", args=[audit_id])))
+
+
+@page("POST")
+def verify(request: HttpRequest, viewer: Viewer, audit_id: int) -> HttpResponse:
+    """Run the audit again from what is stored now, and compare."""
+    readable(InsightAudit.objects.all(), user=viewer.user, pk=audit_id)
+    found = verify_audit(audit_id=audit_id)
+    if found.mismatches:
+        messages.error(request, f"Not the same: {found.mismatches[0]['reason']}.")
+    elif found.verified:
+        messages.success(request, "Verified: the same inputs give the same evidence.")
+    elif found.stale:
+        messages.warning(request, "Its rule or its candles changed since. Judge it again.")
+    else:
+        messages.warning(request, "Judged by another engine version, which cannot be compared.")
     return redirect(back_to(request, reverse("pages:audit", args=[audit_id])))
 
 

@@ -8,16 +8,62 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from post_mortem.selectors.viewer import Viewer
-from trading.models import ImportBatch
+from post_mortem.services.demo import remove_demo
+from trading.core.errors import FileError, UserError
+from trading.models import Account, ImportBatch, editable_accounts
+from trading.services.imports import undo_import
 
+from .import_forms import KINDS, read_upload, run
+from .import_report import report_of
 from .shell import page, show
 
 _HISTORY = 50
+_UNPROCESSABLE = 422
 
 
-@page()
+@page("GET", "HEAD", "POST")
 def show_import(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    return show(request, viewer, "post_mortem/import.html", {"history": _history(viewer)})
+    """The form and the history; a POST previews the file, or imports it when it says so.
+
+    The browser keeps the file between the two, so nothing uploaded waits on the server.
+    """
+    accounts = list(editable_accounts(viewer.user).select_related("desk").order_by("pk"))
+    context = {
+        "kinds": KINDS,
+        "kind": _kind(request),
+        "accounts": accounts,
+        "account": request.POST.get("account", ""),
+        "given": request.POST,
+    }
+    if request.method == "POST":
+        return _uploaded(request, viewer, accounts, context)
+    return show(request, viewer, "post_mortem/import.html", context | {"history": _history(viewer)})
+
+
+def _kind(request: HttpRequest) -> str:
+    asked = request.POST.get("kind") or request.GET.get("kind", "")
+    return asked if asked in KINDS else "trades"
+
+
+def _uploaded(
+    request: HttpRequest, viewer: Viewer, accounts: list[Account], context: dict[str, object]
+) -> HttpResponse:
+    dry_run = request.POST.get("do") != "import"
+    found: dict[str, object] = {}
+    status = 200
+    try:
+        upload = read_upload(request, accounts)
+        summary = run(upload, user=viewer.user, dry_run=dry_run)
+        found["report"] = report_of(upload.kind, summary)
+    except FileError as error:
+        found["problems"], found["error"], status = error.problems, error, _UNPROCESSABLE
+    except UserError as error:
+        found["error"], status = error, _UNPROCESSABLE
+    if request.headers.get("X-Requested-With") == "fetch":
+        context |= found
+        return show(request, viewer, "post_mortem/_import_result.html", context, status)
+    context |= found | {"history": _history(viewer)}
+    return show(request, viewer, "post_mortem/import.html", context, status)
 
 
 def _history(viewer: Viewer) -> list[ImportBatch]:
@@ -29,17 +75,13 @@ def _history(viewer: Viewer) -> list[ImportBatch]:
 
 @page("POST")
 def undo(request: HttpRequest, viewer: Viewer, batch_id: int) -> HttpResponse:
-    from trading.services.imports import undo_import
-
     undo_import(batch_id=batch_id, user=viewer.user)
-    messages.success(request, "Taken back.")
+    messages.success(request, "Taken back. Everything that this import added is gone.")
     return redirect("pages:import")
 
 
 @page("POST")
 def remove_demo_desk(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    from post_mortem.services.demo import remove_demo
-
     remove_demo(user=viewer.user)
     messages.success(request, "The simulated desk is gone.")
     return redirect("pages:dashboard")

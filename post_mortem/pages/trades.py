@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 
 from post_mortem.models.audits import CAUSE_LABELS
@@ -16,6 +19,7 @@ from post_mortem.selectors import filters
 from post_mortem.selectors import trades as selectors
 from post_mortem.selectors.trades import TradeRow
 from post_mortem.selectors.viewer import Viewer
+from post_mortem.services.autopsy_jobs import request_autopsy
 
 from .shell import page, show
 
@@ -69,6 +73,7 @@ def show_trades(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             "offers": selectors.offers(viewer),
             "causes": CAUSE_LABELS,
             "outcomes": filters.OUTCOMES,
+            "job": selectors.job(viewer, request.GET.get("job", "")),
             "any": bool(counts.total) or selectors.has_any(viewer),
         },
     )
@@ -98,6 +103,20 @@ def _shown(request: HttpRequest) -> frozenset[str]:
     named = request.GET.getlist("column") or request.COOKIES.get("columns", "").split(".")
     known = frozenset(named) & COLUMNS.keys()
     return known or frozenset(key for key, (_, _, default) in COLUMNS.items() if default)
+
+
+@page("POST")
+def judge(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """Queue the audits of every trade without one, an account at a time."""
+    unjudged = selectors.unjudged_signals(viewer)
+    if not unjudged:
+        messages.info(request, "Every trade has been judged.")
+        return redirect("pages:trades")
+    queued = [
+        request_autopsy(account=account, signal_ids=signals, user=viewer.user)
+        for account, signals in unjudged
+    ]
+    return redirect(reverse("pages:trades", query={"job": queued[0].job_id}))
 
 
 _EXPORT: Mapping[str, Any] = {

@@ -12,9 +12,9 @@ from django.db.models import Count, F, FloatField, OrderBy, Q
 from django.db.models.functions import Cast
 
 from post_mortem.core.types import SETUPS
-from post_mortem.models import InsightAudit
+from post_mortem.models import AutopsyJob, InsightAudit
 from trading.core.errors import UserError
-from trading.models import OwnedQuerySet, Signal, Trade
+from trading.models import Account, OwnedQuerySet, Signal, Trade, editable_accounts
 
 from .filters import OUTSIDE_CANDLE, TradeFilter, trades_for
 from .viewer import Viewer
@@ -268,3 +268,23 @@ def has_any(viewer: Viewer) -> bool:
         Trade.objects.visible_to(viewer.user).exists()
         or Signal.objects.visible_to(viewer.user).exists()
     )
+
+
+def unjudged_signals(viewer: Viewer) -> list[tuple[Account, list[int]]]:
+    """Signals of closed trades without an audit, by account that the user may change."""
+    editable = {account.pk: account for account in editable_accounts(viewer.user)}
+    found = Trade.objects.filter(account__in=editable, closed_at__isnull=False, audits=None)
+    by_account: dict[int, list[int]] = {}
+    for account, signal in found.order_by("pk").values_list("account", "signal"):
+        by_account.setdefault(account, []).append(signal)
+    return [(editable[pk], signals) for pk, signals in by_account.items()]
+
+
+def job(viewer: Viewer, job_id: str) -> AutopsyJob | None:
+    """The job that a page was opened for, if it is this user's to see."""
+    if not job_id or len(job_id) > 40:
+        return None
+    found: AutopsyJob | None = (
+        AutopsyJob.objects.visible_to(viewer.user).filter(job_id=job_id).first()
+    )
+    return found

@@ -286,3 +286,19 @@ def reason(code: str) -> str:
     return {"no_losses": "no losing trade", "no_wins": "no winning trade"}.get(
         code, code.replace("_", " ")
     )
+
+
+@register.filter
+def import_new(counts: dict[str, int]) -> str:
+    names = ("inserted", "trades_new", "signals_new")
+    return f"{next((counts[name] for name in names if name in counts), 0):,}"
+
+
+@register.filter
+def import_changed(counts: dict[str, int]) -> str:
+    return f"{counts.get('updated', counts.get('trades_updated', 0)):,}"
+
+
+@register.filter
+def decimal(text: str) -> Decimal:
+    return Decimal(text)

@@ -195,7 +195,7 @@ def make_trade(
     world: World, at: datetime, side: int, *, stop: int = 120, target: int = 200, **changes: Any
 ) -> tuple[Trade, Path]:
     entry, path = follow(at, side, stop, target)
-    n = len(world.trades) + 1
+    n = Signal.objects.filter(account=world.account).count() + 1
     levels = {
         "stop_loss": entry - side * stop * POINT,
         "take_profit": entry + side * target * POINT,
@@ -203,7 +203,7 @@ def make_trade(
     signal = Signal.objects.create(
         account=world.account,
         instrument=world.instrument,
-        dedupe_key=f"s{n}",
+        dedupe_key=f"s{n}-{at:%d%H%M}",
         time=at,
         timeframe="5m",
         side=side,

@@ -24,11 +24,18 @@ def paths(page: Page, base: str) -> Iterator[tuple[str, str]]:
     """Name and path of every page, with the first trade of the list."""
     yield from (("dashboard", "/"), ("dashboard-money", "/?unit=money"), ("trades", "/trades/"))
     page.goto(f"{base}/trades/")
-    for name, rows in (("trade", "tr:has-text('strong')"), ("trade-won", "tr:has-text('succeeded')")):
+    for name, rows in (
+        ("trade", "tr:has-text('strong')"),
+        ("trade-won", "tr:has-text('succeeded')"),
+    ):
         links = page.locator(f"{rows} >> td.col-closed a")
         if links.count():
             yield name, str(links.first.get_attribute("href")).split("?")[0]
-    yield from (("recommendations", "/recommendations/"), ("import", "/import/"), ("404", "/nowhere/"))
+    yield from (
+        ("recommendations", "/recommendations/"),
+        ("import", "/import/"),
+        ("404", "/nowhere/"),
+    )
 
 
 def shoot(browser: Any, args: argparse.Namespace) -> None:

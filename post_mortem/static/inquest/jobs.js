@@ -7,7 +7,7 @@ const ENDED = ["completed", "completed_with_errors", "failed", "cancelled"];
 const figures = new Intl.NumberFormat("en");
 
 function remaining(job, since) {
-  const share = job.total ? job.done / job.total : 0;
+  const share = job.progress;
   const spent = (Date.now() - since) / 1000;
   if (!share || spent < 1) return "";
   const left = Math.max(1, Math.round((spent * (1 - share)) / share));
@@ -19,20 +19,21 @@ function say(holder, job, since) {
   const text = holder.querySelector("[data-job-text]");
   const bar = holder.querySelector("progress");
   text.textContent = job.total
-    ? `${verb} ${figures.format(job.done)} of ${figures.format(job.total)}${remaining(job, since)}`
+    ? `${verb} ${figures.format(job.done + job.failed)} of ${figures.format(job.total)}${remaining(job, since)}`
     : `${verb} …`;
   if (bar && job.total) {
     bar.max = job.total;
-    bar.value = job.done;
+    bar.value = job.done + job.failed;
   }
 }
 
 function finish(holder, job) {
-  const failed = job.failed || 0;
   const good = job.status.startsWith("completed");
+  const cancel = holder.querySelector("[data-job-cancel]");
+  if (cancel) cancel.remove();
   const text = good
-    ? `Done: ${figures.format(job.done - failed)} of ${figures.format(job.total)}` +
-      (failed ? `, ${figures.format(failed)} failed` : "")
+    ? `Done: ${figures.format(job.done)} of ${figures.format(job.total)}` +
+      (job.failed ? `, ${figures.format(job.failed)} failed` : "")
     : `Stopped: ${job.status}. What was finished is kept.`;
   holder.querySelector("[data-job-text]").textContent = text;
   announce(text);
@@ -57,6 +58,19 @@ async function follow(holder) {
   }
 }
 
+function cancellable(holder) {
+  const button = holder.querySelector("[data-job-cancel]");
+  if (!button) return;
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    const answer = await send(holder.dataset.cancel, "POST", {}).catch(() => null);
+    if (!answer || !answer.ok) button.disabled = false;
+  });
+}
+
 export function startJobs() {
-  for (const holder of document.querySelectorAll("[data-job]")) follow(holder);
+  for (const holder of document.querySelectorAll("[data-job]")) {
+    cancellable(holder);
+    follow(holder);
+  }
 }

@@ -1,0 +1,544 @@
+"""Every page: who gets it, what its first sentence says, and how many queries it takes."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import get_resolver
+
+from post_mortem.models import CauseReview, InsightAudit, RecommendationTracking
+from trading.models import Account, ImportBatch, Membership, Role, Trade
+
+from .factories import START, World, make_audit, make_trade, make_user, make_world
+
+LISTS = ("/", "/trades/", "/recommendations/", "/import/")
+_INLINE = re.compile(r"<[^>]+\s(?:style|on[a-z]+)\s*=|<style\b|<script(?![^>]*(?:src=|json))", re.I)
+
+
+def page(client: Client, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200, path
+    return " ".join(answer.content.decode().split())
+
+
+def text(html: str) -> str:
+    """What a reader sees of a page."""
+    body = re.sub(r"<script.*?</script>|<svg.*?</svg>", " ", html, flags=re.S)
+    body = re.sub(r"<[^>]+>", " ", body).replace("&#x27;", "'").replace("\N{NO-BREAK SPACE}", " ")
+    return " ".join(body.split()).replace(" .", ".").replace(" ,", ",").replace(" :", ":")
+
+
+def paths_of(world: World) -> list[str]:
+    assert world.untraded is not None
+    return [*LISTS, f"/trades/{world.news_trade.pk}/", f"/audits/{world.untraded.pk}/"]
+
+
+# --- who gets what --------------------------------------------------------------------------------
+def test_strangers_are_asked_to_sign_in(world: World, client: Client) -> None:
+    for path in paths_of(world):
+        answer = client.get(path)
+        assert answer.status_code == 302
+        assert answer["Location"] == f"/sign-in/?next={path}"
+
+
+def test_the_owner_gets_every_page(world: World, anna: Client) -> None:
+    for path in paths_of(world):
+        page(anna, path)
+
+
+def test_what_is_foreign_is_not_there(world: World, client: Client) -> None:
+    client.force_login(make_user("bob").owner)
+    advice = RecommendationTracking.objects.first()
+    assert world.untraded is not None
+    assert advice is not None
+    hidden = [
+        ("get", f"/trades/{world.news_trade.pk}/"),
+        ("post", f"/trades/{world.news_trade.pk}/reviewed/"),
+        ("post", f"/trades/{world.news_trade.pk}/journal/"),
+        ("get", f"/audits/{world.untraded.pk}/"),
+        ("post", f"/audits/{world.untraded.pk}/verify/"),
+        ("post", f"/audits/{world.untraded.pk}/causes/news_shock/"),
+        ("get", f"/recommendations/{advice.pk}/state/"),
+        ("get", "/trades/999999/"),
+    ]
+    for method, path in hidden:
+        assert getattr(client, method)(path, {"verdict": "confirmed"}).status_code == 404, path
+    assert "EURUSD" not in page(client, "/trades/")
+    exported = b"".join(client.get("/trades/export.csv").streaming_content)
+    assert exported.count(b"\r\n") == 1
+
+
+def test_a_reviewer_reads_but_does_not_write(world: World, client: Client) -> None:
+    reader = make_user("rita").owner
+    Membership.objects.create(user=reader, desk=world.account.desk, role=Role.REVIEWER)
+    client.force_login(reader)
+    trade = f"/trades/{world.news_trade.pk}/"
+    html = page(client, trade)
+    assert "data-review" not in html
+    assert "Reviewed</button>" not in html
+    assert client.post(f"{trade}reviewed/", {"reviewed": "yes"}).status_code == 400
+    world.news_trade.refresh_from_db()
+    assert world.news_trade.reviewed_at is None
+
+
+def test_posting_without_the_token_is_refused(world: World) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(world.user)
+    answer = strict.post(f"/trades/{world.news_trade.pk}/reviewed/", {"reviewed": "yes"})
+    assert answer.status_code == 403
+    assert "Not allowed." in answer.content.decode()
+
+
+@pytest.mark.parametrize("method", ["post", "put", "delete"])
+def test_pages_are_only_read(anna: Client, method: str) -> None:
+    assert getattr(anna, method)("/trades/").status_code == 405
+
+
+def test_every_route_of_the_pages_is_in_this_file() -> None:
+    named = {pattern.name for pattern in _patterns()}
+    assert named == {
+        "dashboard", "trades", "trades-judge", "trades-export", "trade", "trade-reviewed",
+        "trade-journal", "audit", "audit-verify", "cause-review", "recommendations",
+        "recommendation-state", "import", "import-undo", "demo-remove", "sign-in", "sign-out",
+    }  # fmt: skip
+
+
+def _patterns() -> list:
+    (pages,) = [p for p in get_resolver().url_patterns if getattr(p, "app_name", "") == "pages"]
+    return list(pages.url_patterns)
+
+
+# --- what every page keeps ------------------------------------------------------------------------
+def test_no_page_carries_anything_inline(world: World, anna: Client) -> None:
+    for path in [*paths_of(world), "/sign-in/", "/nowhere/"]:
+        html = anna.get(path).content.decode()
+        assert not _INLINE.search(html), path
+
+
+def test_every_page_names_its_limits_and_its_zone(world: World, anna: Client) -> None:
+    for path in paths_of(world):
+        html = text(page(anna, path))
+        assert "Looks back only. Not investment advice." in html
+        assert "Times in Europe/London." in html
+        assert "TradingView" in html
+
+
+def test_notes_and_tags_are_shown_as_they_were_written(world: World, anna: Client) -> None:
+    Trade.objects.filter(pk=world.news_trade.pk).update(
+        notes='<img src=x onerror="alert(1)">{{7*7}}', tags=["<script>x</script>"]
+    )
+    html = page(anna, f"/trades/{world.news_trade.pk}/") + page(anna, "/trades/")
+    assert "<img src=x" not in html
+    assert "<script>x" not in html
+    assert "&lt;img src=x" in html
+    assert "{{7*7}}" in html
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_list_takes_the_same_number_of_queries_however_long(
+    world: World, anna: Client, path: str
+) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            page(anna, path)
+        return len(captured)
+
+    page(anna, path)
+    before = queries()
+    for n in range(8):
+        trade, found = make_trade(world, START + timedelta(minutes=41 * n + 3), -1)
+        make_audit(world, trade, found)
+        RecommendationTracking.objects.create(
+            account=world.account, advice_key=f"k{n}", kind="k", area="risk", recommendation="x"
+        )
+        ImportBatch.objects.create(
+            kind="trades", account=world.account, file_name=f"{n}.csv", format="csv"
+        )
+    assert queries() == before
+    assert before <= 20
+
+
+def test_a_trade_takes_the_same_number_of_queries_whatever_its_facts(
+    world: World, anna: Client
+) -> None:
+    counts = set()
+    for trade in (world.news_trade, world.trades[1], world.trades[4]):
+        with CaptureQueriesContext(connection) as captured:
+            page(anna, f"/trades/{trade.pk}/")
+        counts.add(len(captured))
+    assert max(counts) <= 26
+    assert (
+        max(counts) - min(counts) <= 3
+    )  # recommendations and news are asked for when there are any
+
+
+# --- the post-mortem ------------------------------------------------------------------------------
+def test_the_post_mortem_says_what_happened_and_why(world: World, anna: Client) -> None:
+    html = page(anna, f"/trades/{world.news_trade.pk}/")
+    said = text(html)
+    assert "Stopped out after 24 min: −1.00 R." in said
+    assert "A scheduled release moved the market against the trade." in said
+    assert "Nonfarm Payrolls" in said
+    assert "on this cause’s scale of 50–85; not comparable between causes" in html
+    assert "Could not check 3" in said
+    assert "Too few earlier scored trades are known." in said
+    assert "At mid prices and without costs: −0.91 R." in said
+    assert "Built-in narrator · every number from facts" in said
+    assert "−153.50" in said
+
+
+def test_evidence_on_a_bar_is_a_button_and_other_evidence_is_not(
+    world: World, anna: Client
+) -> None:
+    html = page(anna, f"/trades/{world.news_trade.pk}/")
+    assert re.search(r'<button class="chip evidence"[^>]*data-fact="E1[01]"', html)
+    assert re.search(r'<span class="chip"><b>E12</b>', html)
+
+
+def test_a_trade_that_reached_its_target_has_nothing_to_explain(world: World, anna: Client) -> None:
+    won = next(t for t in world.trades if t.net_pnl > 0)
+    said = text(page(anna, f"/trades/{won.pk}/"))
+    assert "Target reached in" in said
+    assert "It reached its aim: nothing to explain." in said
+    assert "Confirm" not in said
+
+
+def test_a_trade_without_an_audit_says_what_it_needs(world: World, anna: Client) -> None:
+    said = text(page(anna, f"/trades/{world.trades[-1].pk}/"))
+    assert "Not judged yet" in said
+    assert "It needs candles of its time." in said
+
+
+def test_a_trade_without_a_stop_has_no_r_and_says_so(world: World, anna: Client) -> None:
+    InsightAudit.objects.filter(trade=world.news_trade).update(r_multiple=None, mae_r=None)
+    html = page(anna, f"/trades/{world.news_trade.pk}/")
+    assert 'title="no initial stop"' in html
+    assert "0.00 R</span>" not in html
+
+
+def test_an_untraded_signal_has_the_same_page(world: World, anna: Client) -> None:
+    assert world.untraded is not None
+    said = text(page(anna, f"/audits/{world.untraded.pk}/"))
+    assert "not traded" in said
+    assert "Tags and notes" not in said
+    assert "Narrative" in said
+
+
+def test_neighbours_stay_within_the_filter(world: World, anna: Client) -> None:
+    longs = [t for t in world.trades if t.side > 0]
+    newest = max(longs, key=lambda t: (t.closed_at, t.pk))
+    html = page(anna, f"/trades/{newest.pk}/?side=long")
+    assert f"1 of {len(longs)} filtered" in text(html)
+    following = re.search(r'rel="next" href="/trades/(\d+)/\?side=long"', html)
+    assert following
+    assert Trade.objects.get(pk=following[1]).side > 0
+    assert 'rel="prev"' not in html
+
+
+def test_coarser_bars_are_made_of_the_stored_ones(world: World, anna: Client) -> None:
+    answer = anna.get(f"/trades/{world.news_trade.pk}/?tf=5m")
+    data = answer.context["judged"].chart.data
+    assert data["timeframe"] == "5m"
+    assert data["barSeconds"] == 300
+    assert all(time % 300 == 0 for time in data["bars"]["time"])
+
+
+def test_a_horizon_that_was_not_judged_is_not_there(world: World, anna: Client) -> None:
+    assert anna.get(f"/trades/{world.news_trade.pk}/?h=7D").status_code == 404
+
+
+def test_reading_marks_and_unmarks(world: World, anna: Client) -> None:
+    path = f"/trades/{world.news_trade.pk}/"
+    for word, marked in (("yes", True), ("no", False)):
+        answer = anna.post(f"{path}reviewed/?side=long", {"reviewed": word})
+        assert answer["Location"] == f"{path}?side=long"
+        world.news_trade.refresh_from_db()
+        assert (world.news_trade.reviewed_at is not None) is marked
+
+
+def test_the_journal_keeps_what_was_written(world: World, anna: Client) -> None:
+    path = f"/trades/{world.news_trade.pk}/journal/"
+    anna.post(path, {"tags": "news,  a  b ,news,", "mistakes": "early", "stars": "4", "notes": "x"})
+    trade = world.news_trade
+    trade.refresh_from_db()
+    assert (trade.tags, trade.mistakes, trade.stars, trade.notes) == (
+        ["news", "a b"],
+        ["early"],
+        4,
+        "x",
+    )
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"stars": "9"}, {"stars": "x"}, {"notes": "x" * 5001}, {"tags": "y" * 41}, {"tags": "a\x07b"}],
+)
+def test_a_bad_journal_changes_nothing(world: World, anna: Client, bad: dict[str, str]) -> None:
+    answer = anna.post(f"/trades/{world.news_trade.pk}/journal/", {"tags": "new", **bad})
+    assert answer.status_code == 400
+    world.news_trade.refresh_from_db()
+    assert world.news_trade.tags == ["news"]
+    assert world.news_trade.stars is None
+
+
+def test_a_cause_is_confirmed_and_taken_back(world: World, anna: Client) -> None:
+    audit = InsightAudit.objects.get(trade=world.news_trade)
+    path = f"/audits/{audit.pk}/causes/news_shock/"
+    anna.post(path, {"verdict": "confirmed"})
+    assert CauseReview.objects.get(audit=audit).verdict == "confirmed"
+    assert 'data-review="y" aria-pressed="true"' in page(anna, f"/trades/{world.news_trade.pk}/")
+    anna.post(path, {"verdict": "confirmed"})
+    assert not CauseReview.objects.filter(audit=audit).exists()
+
+
+def test_a_form_does_not_send_anybody_elsewhere(world: World, anna: Client) -> None:
+    audit = InsightAudit.objects.get(trade=world.news_trade)
+    path = f"/audits/{audit.pk}/causes/news_shock/"
+    for target in ("https://evil.example/", "//evil.example/", "javascript:alert(1)"):
+        answer = anna.post(path, {"verdict": "confirmed", "next": target})
+        assert answer["Location"] == f"/audits/{audit.pk}/"
+
+
+def test_a_sentence_that_no_longer_follows_from_the_evidence_is_withheld(
+    world: World, anna: Client
+) -> None:
+    analysis = world.news_trade.analysis
+    analysis.analysis_data["performance_analysis"]["overall_evaluation"] = "It made 9.99 R [E1]."
+    analysis.save()
+    said = text(page(anna, f"/trades/{world.news_trade.pk}/"))
+    assert "9.99" not in said
+    assert "1 sentence withheld: no longer supported by the evidence." in said
+
+
+# --- the list -------------------------------------------------------------------------------------
+def test_the_list_counts_what_needs_a_look(world: World, anna: Client) -> None:
+    said = text(page(anna, "/trades/"))
+    assert "14 trades, 13 unread, 1 priced outside their candle, 1 not judged." in said
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("side=short", lambda t: t.side < 0),
+        ("tag=news", lambda t: t.tags == ["news"]),
+        ("setup=bos", lambda t: "bos" in t.signal.claimed_setups),
+        ("strategy=Fade", lambda t: t.strategy == "Fade"),
+        ("cause=news_shock", lambda t: t.tags == ["news"]),
+        ("day=2014-05-02", lambda t: t.closed_at.date().day == 2 or t.closed_at.hour == 23),
+        ("duration=1h", lambda t: 15 <= (t.closed_at - t.opened_at).total_seconds() / 60 < 60),
+        ("outcome=unjudged", lambda t: not t.audits.exists()),
+        ("weekday=5", lambda t: (t.opened_at + timedelta(hours=1)).isoweekday() == 5),
+        ("hour=13", lambda t: (t.opened_at + timedelta(hours=1)).hour == 13),
+        ("read=yes", lambda t: False),
+        ("symbol=GBPUSD", lambda t: False),
+        ("period=7d", lambda t: False),
+    ],
+)
+def test_filters_find_exactly_their_trades(
+    world: World, anna: Client, query: str, expected
+) -> None:
+    found = {row.id for row in anna.get(f"/trades/?{query}").context["rows"]}
+    assert found == {trade.pk for trade in world.trades if expected(trade)}
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["side=up", "outcome=won", "cause=luck", "day=yesterday", "account=999", "account=x", "weekday=8",
+     "sort=password", "period=1y", "symbol=" + "E" * 99, "imported=1.5", "hour=24"],
+)  # fmt: skip
+def test_a_filter_that_is_not_understood_is_an_error_not_ignored(anna: Client, query: str) -> None:
+    answer = anna.get(f"/trades/?{query}")
+    assert answer.status_code == 400
+    assert "This could not be done." in answer.content.decode()
+
+
+@pytest.mark.parametrize("sort", ["r", "-r", "net", "-net", "closed", "cause", "-mfe"])
+def test_sorting_puts_the_unknown_last(anna: Client, sort: str) -> None:
+    rows = anna.get(f"/trades/?sort={sort}").context["rows"]
+    keys = {"r": "r", "net": "net", "closed": "closed_at", "cause": "cause", "mfe": "mfe_r"}
+    values = [getattr(row, keys[sort.lstrip("-")]) or None for row in rows]
+    known = [value for value in values if value is not None]
+    if sort != "cause":
+        assert known == sorted(known, reverse=sort.startswith("-"))
+        assert values[: len(known)] == known
+
+
+def test_the_export_holds_the_filtered_rows_and_runs_no_formula(world: World, anna: Client) -> None:
+    Trade.objects.filter(pk=world.news_trade.pk).update(strategy="=1+1", tags=["@x", "-y"])
+    answer = anna.get("/trades/export.csv?side=long")
+    lines = b"".join(answer.streaming_content).decode().splitlines()
+    assert answer["Content-Type"].startswith("text/csv")
+    assert len(lines) == 1 + sum(t.side > 0 for t in world.trades)
+    assert ",'=1+1," in lines[1]
+    assert ",'@x;-y," in lines[1]
+    assert ",-153.50," in lines[1]
+
+
+@pytest.mark.parametrize("number", ["1", "999", "x", "-1"])
+def test_any_page_number_gives_a_page(anna: Client, number: str) -> None:
+    page(anna, f"/trades/?page={number}")
+
+
+def test_judging_queues_what_has_no_audit(world: World, anna: Client) -> None:
+    answer = anna.post("/trades/judge/")
+    job = world.account.jobs.get()
+    assert answer["Location"] == f"/trades/?job={job.job_id}"
+    assert job.total == 1
+    assert f'data-job="/api/post-mortem/jobs/{job.job_id}/"' in page(anna, answer["Location"])
+
+
+def test_a_foreign_job_is_not_followed(world: World, anna: Client, client: Client) -> None:
+    anna.post("/trades/judge/")
+    job = world.account.jobs.get()
+    client.force_login(make_user("bob").owner)
+    assert "data-job" not in page(client, f"/trades/?job={job.job_id}")
+
+
+# --- the dashboard --------------------------------------------------------------------------------
+def test_the_dashboard_answers_in_its_first_sentence(world: World, anna: Client) -> None:
+    said = text(page(anna, "/"))
+    audits = InsightAudit.objects.filter(horizon="TRADE")
+    total = sum(audit.r_multiple for audit in audits)
+    assert f"{total:+.1f} R in 13 trades (1 more without a result).".replace("-", "−") in said
+    assert "Largest possible leak: volatility spike" in said
+    assert "not yet distinct from zero" in said
+
+
+def test_units_switch_the_page(world: World, anna: Client) -> None:
+    net = sum(trade.net_pnl for trade in world.trades)
+    assert f"{net:+.2f} USD in 14 trades".replace("-", "−") in text(page(anna, "/?unit=money"))
+    assert "% in 13 trades" in text(page(anna, "/?unit=percent"))
+    assert "R in 13 trades" in text(page(anna, "/?unit=nonsense"))
+
+
+def test_money_of_several_currencies_is_never_added_up(world: World, anna: Client) -> None:
+    Trade.objects.filter(pk=world.news_trade.pk).update(pnl_currency="EUR")
+    said = text(page(anna, "/?unit=money"))
+    assert "several currencies: choose one account" in said
+
+
+def test_few_trades_are_counted_not_rated(world: World, anna: Client) -> None:
+    html = page(anna, "/")
+    wins = InsightAudit.objects.filter(horizon="TRADE", r_multiple__gt=0).count()
+    assert f"{wins} of 13" in text(html)
+    assert "31 %" not in html
+
+
+def test_every_bar_day_and_cause_opens_its_trades(world: World, anna: Client) -> None:
+    html = page(anna, "/")
+    links = set(re.findall(r'href="(/trades/\?[^"]+)"', html.replace("&amp;", "&")))
+    assert len(links) > 15
+    for link in links:
+        assert anna.get(link).context["counts"].total > 0, link
+
+
+def test_a_new_user_gets_three_doors(client: Client, db: None) -> None:
+    client.force_login(make_user("new").owner)
+    said = text(page(client, "/"))
+    assert "Nothing to examine yet." in said
+    for door in ("Import a statement", "Import candles", "load_demo"):
+        assert door in said
+
+
+def test_a_filter_without_trades_says_so(anna: Client) -> None:
+    assert "No trade fits this filter." in page(anna, "/?symbol=GBPUSD")
+
+
+@pytest.mark.parametrize("month", ["2014-05", "2014-04"])
+def test_any_month_can_be_opened(anna: Client, month: str) -> None:
+    page(anna, f"/?month={month}")
+
+
+def test_a_month_that_is_none_is_an_error(anna: Client) -> None:
+    assert anna.get("/?month=2014-13").status_code == 400
+
+
+# --- the demo -------------------------------------------------------------------------------------
+def test_the_demo_says_that_it_is_one_and_goes_when_asked(client: Client, db: None) -> None:
+    world = make_world("demo", demo=True, trades=3)
+    client.force_login(world.user)
+    assert "Simulated desk." in page(client, "/")
+    assert client.post("/demo/remove/").status_code == 302
+    assert not Account.objects.filter(pk=world.account.pk).exists()
+
+
+def test_nobody_elses_desk_is_called_simulated(anna: Client) -> None:
+    assert "Simulated desk." not in page(anna, "/")
+
+
+# --- the board ------------------------------------------------------------------------------------
+def test_the_board_lists_by_status_and_area(world: World, anna: Client) -> None:
+    advice = RecommendationTracking.objects.get(area="news")
+    said = text(page(anna, "/recommendations/"))
+    assert "Open no new trade shortly before high-impact USD releases" in said
+    assert "came up 1 time" in said
+    RecommendationTracking.objects.filter(pk=advice.pk).update(implementation_status="IGNORED")
+    assert "Open no new trade" not in page(anna, "/recommendations/")
+    assert "Open no new trade" in page(anna, "/recommendations/?status=IGNORED&area=news")
+    assert "Open no new trade" not in page(anna, "/recommendations/?status=IGNORED&area=risk")
+
+
+@pytest.mark.parametrize("query", ["status=DONE", "sort=worth"])
+def test_the_board_refuses_what_it_does_not_know(anna: Client, query: str) -> None:
+    assert anna.get(f"/recommendations/?{query}").status_code == 400
+
+
+def test_a_stale_page_can_ask_who_was_faster(world: World, anna: Client) -> None:
+    from django.utils import timezone
+
+    from post_mortem.services.recommendations import track
+
+    advice = RecommendationTracking.objects.get(area="news")
+    track(
+        recommendation_id=advice.pk,
+        status="IMPLEMENTED",
+        notes="tried",
+        version=1,
+        user=world.user,
+        now=timezone.now(),
+    )
+    state = anna.get(f"/recommendations/{advice.pk}/state/").json()
+    assert (state["status"], state["version"], state["changed_by"]) == ("IMPLEMENTED", 2, "anna")
+
+
+# --- signing in -----------------------------------------------------------------------------------
+def test_signing_in_and_out(world: World, client: Client) -> None:
+    said = text(page(client, "/sign-in/"))
+    assert "Name Password Sign in" in said
+    answer = client.post("/sign-in/", {"username": "anna", "password": "wrong"})
+    assert "Name or password is wrong." in answer.content.decode()
+    answer = client.post("/sign-in/", {"username": "anna", "password": "a long password"})
+    assert answer["Location"] == "/"
+    assert client.get("/sign-in/").status_code == 302
+    assert client.get("/sign-out/").status_code == 405
+    assert client.post("/sign-out/")["Location"] == "/sign-in/"
+    assert client.get("/").status_code == 302
+
+
+def test_too_many_wrong_passwords_lock_and_say_so(world: World, client: Client, settings) -> None:
+    settings.AXES_ENABLED = True
+    for _ in range(settings.AXES_FAILURE_LIMIT):
+        answer = client.post("/sign-in/", {"username": "anna", "password": "wrong"})
+    assert answer.status_code == 429
+    assert "Locked for 15 min." in answer.content.decode()
+    right = client.post("/sign-in/", {"username": "anna", "password": "a long password"})
+    assert right.status_code == 429
+
+
+def test_what_breaks_is_a_page_of_ours(world: World, anna: Client, monkeypatch) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("post_mortem.pages.trades.selectors.counts", broken)
+    anna.raise_request_exception = False
+    answer = anna.get("/trades/")
+    assert answer.status_code == 500
+    assert "Something broke on our side." in answer.content.decode()
+    assert "boom" not in answer.content.decode()
