@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse
@@ -35,8 +36,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
     return _answer({"status": "ready", "database": "ok", "backlog": backlog})
 
 
-def _answer(body: dict[str, object], status: int = 200) -> JsonResponse:
+def _answer(body: Mapping[str, object], status: int = 200) -> JsonResponse:
     headers = {"Cache-Control": "no-store"}
     if status == 503:
         headers["Retry-After"] = "5"
-    return JsonResponse(body, status=status, headers=headers)
+    return JsonResponse(dict(body), status=status, headers=headers)

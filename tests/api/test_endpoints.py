@@ -190,6 +190,19 @@ class TestAnalyses:
         assert asked == [world.mine.trade.pk]
         assert AutopsyJob.objects.count() == before
 
+    def test_at_once_by_the_engine(self, world: World) -> None:
+        pk = world.mine.bare_trade.pk
+        url = reverse("api-analysis", args=[pk]) + "?wait=1"
+        keys = {"Idempotency-Key": "once"}
+        client = world.client("owner")
+        first = client.post(url, {}, format="json", headers=keys)
+        assert (first.status_code, first.json()["trade_id"]) == (200, pk)
+        # No candles are stored: nothing is judged, and nothing is made up.
+        assert (first.json()["outcome"], first.json()["horizon"]) == ("needs_review", "TRADE")
+        again = client.post(url, {}, format="json", headers=keys)
+        assert (again.json(), again["Idempotent-Replayed"]) == (first.json(), "true")
+        assert get(world, "api-analysis", pk).json() == first.json()
+
 
 class TestBatch:
     def send(self, world: World, role: str = "owner", **body: Any) -> Any:
