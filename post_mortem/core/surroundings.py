@@ -162,7 +162,7 @@ def near_news(batch: CaseBatch, life: Life, jump: Jump) -> NearNews:
         index,
         best,
         minutes,
-        _covered(news.covered_from, news.covered_to, at),
+        _covered(news.covered_from, news.covered_to, at) | (index >= 0),
         _unanswered(news.time, weight, batch, life, (lo, hi)),
     )
 

@@ -262,16 +262,16 @@ def make_case(
         if case is not None:
             case["id"] = f"{cause}-{seed}"
             if missing:
-                _remove(case, DECISIVE[cause])
+                remove(case, DECISIVE[cause])
             if irrelevant:
                 keep = (*NEEDED.get(cause, ()), DECISIVE.get(cause))
                 choices = [feed for feed in FEEDS if feed not in keep]
-                _remove(case, str(rng.choice(choices)))
+                remove(case, str(rng.choice(choices)))
             return case
     raise RuntimeError(f"no valid {cause} case from seed {seed}")
 
 
-def _remove(case: dict[str, Any], feed: str) -> None:
+def remove(case: dict[str, Any], feed: str) -> None:
     if feed == "volume":
         case["candles"]["volume"] = case["candles"]["spread"] = None
     elif feed == "claimed_setups":
