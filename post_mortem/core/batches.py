@@ -27,5 +27,5 @@ def take(record: Record, rows: I64) -> Record:
         elif isinstance(value, ModelHistory | SetupHistory | TradeLog):
             changes[field.name] = replace(value, start=value.start[rows], stop=value.stop[rows])
         elif field.name == "horizon":
-            changes[field.name] = tuple(value[i] for i in rows.tolist())
+            changes[field.name] = tuple(map(value.__getitem__, rows.tolist()))
     return replace(record, **changes)  # type: ignore[type-var]

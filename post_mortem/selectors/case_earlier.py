@@ -95,16 +95,14 @@ def seen_by(
     chunk: Chunk, rows: I64, earlier: Earlier
 ) -> dict[str, ModelHistory | SetupHistory | TradeLog]:
     signals, entry = chunk.signals, chunk.entry[rows]
-    index = chunk.signal[rows]
-    raw, picked = signals.raw, index.tolist()
+    signal, raw = chunk.signal[rows], chunk.signals.raw
     asked = Asked(
+        signal=signal,
         entry=entry,
-        version=tuple(
-            histories.version_key(raw["model_version"][i], raw["strategy"][i]) for i in picked
-        ),
-        timeframe=tuple(raw["timeframe"][i] for i in picked),
-        has_score=np.isfinite(signals.score[index]),
-        has_claims=signals.claimed[index] >= 0,
+        version=list(map(histories.version_key, raw["model_version"], raw["strategy"])),
+        timeframe=raw["timeframe"],
+        has_score=np.isfinite(signals.score[signal]),
+        has_claims=signals.claimed[signal] >= 0,
     )
     kind, quote = chunk.instrument.kind, chunk.instrument.quote
     return {

@@ -21,12 +21,11 @@ def portable_case(audit: InsightAudit) -> dict[str, Any]:
 
     Diagnosing it gives the audit's evidence hash as long as the audit verifies.
     """
-    as_trade = audit.trade_id is not None
     selection = Selection(
         signal_ids=(audit.signal_id,),
-        trade_ids=(audit.trade_id,) if as_trade else None,
+        trade_ids=None if audit.trade_id is None else (audit.trade_id,),
         horizons=(audit.horizon,) if audit.horizon in SIGNAL_HORIZONS else (),
-        trades=as_trade,
+        trades=audit.trade_id is not None,
     )
     for cases in case_batches(selection):
         batch = cases.batch

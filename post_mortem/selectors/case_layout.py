@@ -35,9 +35,11 @@ from trading.models import CandleSeries, Desk, Instrument
 from trading.selectors.candles import choose_series, load_candles
 
 from .case_rows import Group, Selection, SignalRows, TradeRows
+from .columns import coded
 from .fills import costs
 
 _NONE = np.int64(-1)
+_TRADE = str(Horizon.TRADE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +56,7 @@ class Chunk:
     signals: SignalRows
     trades: TradeRows
     horizon: tuple[str, ...]
+    horizon_code: I64
     is_trade: Bool
     signal: I64
     trade: I64
@@ -82,6 +85,7 @@ def lay_out(
     first_trade[trades.signal[::-1]] = np.arange(len(trades), dtype=np.int64)[::-1]
     chosen = _chosen_trades(selection, trades)
     repeat = len(names)
+    counts = [*[n] * repeat, chosen.size]
     lengths = np.repeat(np.array([horizon_ns(h) for h in names], np.int64), n)
     return Chunk(
         group=group,
@@ -89,7 +93,8 @@ def lay_out(
         instrument=instrument,
         signals=signals,
         trades=trades,
-        horizon=(*(h for h in names for _ in range(n)), *[str(Horizon.TRADE)] * chosen.size),
+        horizon=sum(((h,) * c for h, c in zip((*names, _TRADE), counts, strict=True)), ()),
+        horizon_code=np.repeat(np.arange(repeat + 1), counts),
         is_trade=np.repeat([False, True], [n * repeat, chosen.size]),
         signal=np.concatenate([np.tile(every, repeat), trades.signal[chosen]]),
         trade=np.concatenate([np.tile(first_trade, repeat), chosen]),
@@ -121,21 +126,27 @@ def judged_by(chunk: Chunk) -> Iterator[tuple[CandleSeries | None, I64]]:
 def with_rules(chunk: Chunk, rows: I64, rules: Sequence[Rule]) -> tuple[list[Rule], I64]:
     """(the rules the cases use, index of each case's rule)."""
     raw = chunk.signals.raw
-    cache: dict[tuple[str, str, str], int] = {}
+    scopes, scope = coded(list(zip(raw["strategy"], raw["timeframe"], strict=True)))
+    width = int(chunk.horizon_code.max(initial=0)) + 1
+    keys, first, index = np.unique(
+        scope[chunk.signal[rows]] * width + chunk.horizon_code[rows],
+        return_index=True,
+        return_inverse=True,
+    )
     places: dict[Rule, int] = {}
-    index = np.empty(rows.size, np.int64)
-    signal = chunk.signal[rows].tolist()
-    horizon = chunk.horizon
-    strategy, timeframe = raw["strategy"], raw["timeframe"]
-    symbol = chunk.instrument.symbol
-    for i, (row, s) in enumerate(zip(rows.tolist(), signal, strict=True)):
-        key = (strategy[s], timeframe[s], horizon[row])
-        place = cache.get(key)
-        if place is None:
-            rule = choose_rule(rules, key[0], symbol, key[1], key[2])
-            place = cache[key] = places.setdefault(rule, len(places))
-        index[i] = place
-    return list(places), index
+    place = np.zeros(keys.size, np.int64)
+    for i, (key, row) in enumerate(zip(keys.tolist(), rows[first].tolist(), strict=True)):
+        strategy, timeframe = scopes[key // width]
+        horizon = chunk.horizon[row]
+        rule = choose_rule(rules, strategy, chunk.instrument.symbol, timeframe, horizon)
+        place[i] = places.setdefault(rule, len(places))
+    return list(places), place[index]
+
+
+def horizons_of(chunk: Chunk, rows: I64) -> tuple[str, ...]:
+    if rows.size == len(chunk):
+        return chunk.horizon
+    return tuple(map(chunk.horizon.__getitem__, rows.tolist()))
 
 
 # --- columns ---------------------------------------------------------------------------------
@@ -257,7 +268,7 @@ def bare_batch(
     nothing, never = np.zeros(0), np.zeros(0, np.bool_)
     return CaseBatch(
         market=where,
-        horizon=tuple(chunk.horizon[i] for i in rows.tolist()),
+        horizon=horizons_of(chunk, rows),
         setup_views=_views(where, arrays["setup_bar_ns"]),
         extra_flags=np.zeros(n, np.int32),
         model_history=ModelHistory(nothing, never, missing, missing),

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import DateTimeField, QuerySet, TextField
+from django.db.models.functions import Cast
 from numpy.typing import NDArray
 
 from post_mortem.core.types import NO_TIME
@@ -22,14 +23,16 @@ from trading.core.candles import F64, I64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NS_PER_US = 1_000
+_SEPARATOR = 10  # where ISO times have their T
 
 Column = Sequence[Any]
 
 
 def fetch(queryset: QuerySet[Any, Any], *fields: str) -> dict[str, Column]:
     """The named fields of a queryset as one sequence each, in the order of the query."""
+    found, names = _times_as_text(queryset, fields)
     try:
-        sql, params = queryset.values_list(*fields).query.sql_with_params()
+        sql, params = found.values_list(*names).query.sql_with_params()
     except EmptyResultSet:
         return dict.fromkeys(fields, ())
     with connections[queryset.db].cursor() as cursor:
@@ -38,6 +41,25 @@ def fetch(queryset: QuerySet[Any, Any], *fields: str) -> dict[str, Column]:
     if not rows:
         return dict.fromkeys(fields, ())
     return dict(zip(fields, zip(*rows, strict=True), strict=True))
+
+
+def _times_as_text(
+    queryset: QuerySet[Any, Any], fields: tuple[str, ...]
+) -> tuple[QuerySet[Any, Any], tuple[str, ...]]:
+    """SQLite keeps times as text; its driver would make an object of each, numpy reads the text."""
+    if connections[queryset.db].vendor != "sqlite":
+        return queryset, fields
+    own = {field.name for field in queryset.model._meta.fields if isinstance(field, DateTimeField)}
+    casts = {f"{name}_text": Cast(name, TextField()) for name in fields if name in own}
+    names = tuple(f"{name}_text" if name in own else name for name in fields)
+    return queryset.annotate(**casts), names
+
+
+def coded(column: Sequence[Any]) -> tuple[list[Any], I64]:
+    """(the different values, which of them each element is)."""
+    values: dict[Any, int] = {}
+    index = [values.setdefault(value, len(values)) for value in column]
+    return list(values), np.array(index, np.int64)
 
 
 def floats(column: Column) -> F64:
@@ -79,7 +101,10 @@ def time_texts(ns: I64) -> list[str | None]:
     whole = bool(np.all((ns % 1_000_000_000 == 0) | (ns == NO_TIME)))
     unit = "s" if whole else "us"
     stamps = np.datetime_as_string(ns.astype("datetime64[ns]").astype(f"datetime64[{unit}]"))
-    texts: list[str | None] = np.char.replace(stamps, "T", " ").tolist()
+    letters = stamps.view(np.uint32).reshape(ns.size, -1)
+    if letters.shape[1] > _SEPARATOR:
+        letters[:, _SEPARATOR] = ord(" ")
+    texts: list[str | None] = stamps.tolist()
     if not whole:
         # As Django writes them: no fraction where there is none.
         texts = [t[:-7] if t and t.endswith(".000000") else t for t in texts]

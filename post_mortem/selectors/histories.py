@@ -26,7 +26,7 @@ from trading.core.candles import F64, I64
 from trading.core.types import HORIZON_NS, NS_PER_SECOND, Horizon
 from trading.models import Signal, Trade
 
-from .columns import Column, fetch, floats, from_ns, integers, times
+from .columns import Column, coded, fetch, floats, from_ns, integers, times
 
 LIMIT = 500
 RESULT_HORIZON = Horizon.D7
@@ -85,11 +85,12 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
-    """What the cases look for. All have one element a case."""
+    """What the cases look for: one element a case, `version` and `timeframe` one a signal."""
 
+    signal: I64
     entry: I64
-    version: tuple[str, ...]
-    timeframe: tuple[str, ...]
+    version: Sequence[str]
+    timeframe: Sequence[str]
     has_score: Bool
     has_claims: Bool
 
@@ -99,12 +100,11 @@ def version_key(version: str, strategy: str) -> str:
     return version or (f"strategy {strategy}" if strategy else "")
 
 
-def claims(raw: Any) -> tuple[str, ...] | None:
-    """Claimed setups of a row: names, () for none claimed, None unknown."""
-    if raw is None:
-        return None
-    found = json.loads(raw) if isinstance(raw, (str, bytes)) else raw
-    return None if found is None else tuple(name for name in found if name in SETUPS)
+def claims(column: Column) -> tuple[tuple[str, ...], ...]:
+    """Known setups that each row claims. Few different texts, so each is read once."""
+    values, index = coded([raw if isinstance(raw, str) else json.dumps(raw) for raw in column])
+    read = [tuple(name for name in json.loads(text) or () if name in SETUPS) for text in values]
+    return tuple(read[i] for i in index.tolist())
 
 
 def size_measure(kind: str, quantity: F64, entry: F64) -> F64:
@@ -178,7 +178,7 @@ def pool_of_trades(rows: dict[str, Column], instrument_id: int) -> Pool:
         version=tuple(map(version_key, rows["signal__model_version"], rows["signal__strategy"])),
         here=integers(rows["instrument_id"]) == instrument_id,
         timeframe=tuple(rows["signal__timeframe"]),
-        setups=tuple(claims(raw) or () for raw in rows["signal__claimed_setups"]),
+        setups=claims(rows["signal__claimed_setups"]),
         reward_risk=results.reward_risk,
     )
 
@@ -222,7 +222,7 @@ def pool_of_signals(rows: dict[str, Column], results: SignalResults) -> Pool:
         version=tuple(map(version_key, pick("model_version"), pick("strategy"))),
         here=np.ones(at.shape[0], bool),
         timeframe=tuple(pick("timeframe")),
-        setups=tuple(claims(raw) or () for raw in pick("claimed_setups")),
+        setups=claims(pick("claimed_setups")),
         reward_risk=ratio,
     )
 
@@ -261,21 +261,27 @@ def _windows(pool: Pool, asked: Asked) -> tuple[I64, I64]:
 
 
 def _group(
-    keys: Sequence[str], place: I64, asked: Sequence[str], window: tuple[I64, I64], wanted: Bool
+    keys: Sequence[str],
+    place: I64,
+    asked: Asked,
+    own: Sequence[str],
+    window: tuple[I64, I64],
+    wanted: Bool,
 ) -> tuple[I64, I64, I64]:
     """Group rows by key, each group in the order of the pool, and find each case's slice.
 
-    `keys` and `place` (position in the pool) have one element a row. Returns (order of the rows,
+    `keys` and `place` (position in the pool) have one element a row, `own` (the key of each
+    signal) one a signal. Returns (order of the rows,
     start, stop); start is -1 where the case is not `wanted`.
     """
     first, stop = window
-    names = {name: code for code, name in enumerate(sorted(set(keys) | set(asked)))}
+    names = {name: code for code, name in enumerate(sorted(set(keys) | set(own)))}
     code = np.array([names[key] for key in keys], np.int64)
     order = np.argsort(code, kind="stable")
     # One sortable number a row: its group, then its place in the pool.
     width = max(int(stop.max(initial=0)), int(place.max(initial=0))) + 2
     ranked = (code * width + place)[order]
-    mine = np.array([names[name] for name in asked], np.int64) * width
+    mine = np.array([names[name] for name in own], np.int64)[asked.signal] * width
     start = np.searchsorted(ranked, mine + first).astype(np.int64)
     end = np.searchsorted(ranked, mine + stop).astype(np.int64)
     return order, np.where(wanted, start, -1), np.where(wanted, end, -1)
@@ -285,9 +291,9 @@ def model_history(pool: Pool, asked: Asked) -> ModelHistory:
     """Scored results of the same model version; missing without a score or a version."""
     place = np.flatnonzero(pool.decided & np.isfinite(pool.score))
     keys = [pool.version[i] for i in place.tolist()]
-    named = np.array([bool(version) for version in asked.version], bool)
+    named = np.array([bool(version) for version in asked.version], bool)[asked.signal]
     wanted = asked.has_score & named
-    order, start, end = _group(keys, place, asked.version, _windows(pool, asked), wanted)
+    order, start, end = _group(keys, place, asked, asked.version, _windows(pool, asked), wanted)
     rows = place[order]
     return ModelHistory(pool.score[rows], pool.won[rows], start, end)
 
@@ -300,6 +306,6 @@ def setup_history(pool: Pool, asked: Asked) -> SetupHistory:
     setup = np.array([code for _, code in pairs], np.int8)
     keys = [pool.timeframe[i] for i, _ in pairs]
     window = _windows(pool, asked)
-    order, start, end = _group(keys, place, asked.timeframe, window, asked.has_claims)
+    order, start, end = _group(keys, place, asked, asked.timeframe, window, asked.has_claims)
     rows = place[order]
     return SetupHistory(setup[order], pool.won[rows], pool.reward_risk[rows], start, end)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from post_mortem.models import AuditRCA, InsightAudit
 from trading.core.candles import I64
+from trading.core.types import SIGNAL_HORIZONS, Horizon
 
 from .case_rows import Selection
 from .cases import CasesOf
@@ -49,13 +49,22 @@ def stored_rows(cases: CasesOf, *fields: str) -> StoredRows:
     else:
         mine = mine.filter(signal__gte=int(ids[0]), signal__lte=int(ids[-1]))
     rows = fetch(mine, *_KEY, *(name for name in fields if name not in _KEY))
-    at: dict[tuple[int, str], int] = {}
-    keys = zip(rows["signal_id"], rows["trade_id"], rows["horizon"], strict=True)
-    for i, (signal, trade, horizon) in enumerate(keys):
-        at[signal if trade is None else trade, horizon] = i
-    subject: NDArray[np.int64] = np.where(cases.trade_id >= 0, cases.trade_id, cases.signal_id)
-    found = [at.get(key, -1) for key in zip(subject.tolist(), cases.batch.horizon, strict=True)]
-    return StoredRows(rows, np.array(found, np.int64))
+    return StoredRows(rows, _places(cases, rows))
+
+
+def _places(cases: CasesOf, rows: dict[str, Column]) -> I64:
+    """Where each case is among the rows, by (trade, or signal without one) and horizon."""
+    if not len(rows["id"]):
+        return np.full(len(cases.batch), -1, np.int64)
+    names = {name: code for code, name in enumerate((*SIGNAL_HORIZONS, str(Horizon.TRADE)))}
+    trade = integers(rows["trade_id"])
+    stored = np.where(trade >= 0, trade, integers(rows["signal_id"])) * len(names)
+    stored += np.array([names[name] for name in rows["horizon"]], np.int64)
+    wanted = np.where(cases.trade_id >= 0, cases.trade_id, cases.signal_id) * len(names)
+    wanted += np.array([names[name] for name in cases.batch.horizon], np.int64)
+    order = np.argsort(stored, kind="stable")
+    at = np.minimum(np.searchsorted(stored[order], wanted), stored.size - 1)
+    return np.where(stored[order][at] == wanted, order[at], -1)
 
 
 def causes_of(audit_ids: Sequence[int]) -> dict[int, list[tuple[Any, ...]]]:

@@ -71,7 +71,7 @@ def write(
             existed = ids >= 0
             new = rows[~existed[rows]]
             ids[new] = list(bulk.reserve_ids(InsightAudit, new.size))
-            _write_audits(judged, ids[rows], now)
+            _write_audits(judged, ids[rows], existed[rows], now)
             _write_causes(judged, ids[rows], existed[rows])
         else:
             existed = ids >= 0
@@ -91,16 +91,22 @@ def _not_stale(stored: StoredRows, rows: I64) -> None:
 # --- audits -------------------------------------------------------------------------------------
 
 
-def _write_audits(judged: Judged, ids: I64, now: datetime) -> None:
+def _write_audits(judged: Judged, ids: I64, existed: Bool, now: datetime) -> None:
+    """New rows are plain inserts: the lock is held, so nobody else can have made them. SQLite
+    takes more than twice as long for a row that could be an update."""
     columns = _audit_columns(judged, ids, now)
     of_trade = judged.cases.trade_id[judged.rows] >= 0
-    if not of_trade.any():
-        bulk.upsert(InsightAudit, columns, key=_SIGNAL_KEY, keep=_KEPT)
-        return
-    for key, where in ((_SIGNAL_KEY, ~of_trade), (_TRADE_KEY, of_trade)):
-        picked = np.flatnonzero(where).tolist()
-        part = {name: [values[i] for i in picked] for name, values in columns.items()}
-        bulk.upsert(InsightAudit, part, key=key, keep=_KEPT)
+    for key, where in (
+        (None, ~existed),
+        (_SIGNAL_KEY, existed & ~of_trade),
+        (_TRADE_KEY, existed & of_trade),
+    ):
+        if where.all():
+            bulk.upsert(InsightAudit, columns, key=key, keep=_KEPT)
+        elif where.any():
+            picked = np.flatnonzero(where).tolist()
+            part = {name: [values[i] for i in picked] for name, values in columns.items()}
+            bulk.upsert(InsightAudit, part, key=key, keep=_KEPT)
 
 
 def _audit_columns(judged: Judged, ids: I64, now: datetime) -> dict[str, Sequence[Any]]:
@@ -184,11 +190,10 @@ def _numbers(labels: Labels) -> dict[str, Sequence[Any]]:
 
 
 def _or_none(values: NDArray[Any], known: Bool) -> list[Any]:
-    if known.all():
-        return list(values.tolist())
-    if not known.any():
-        return [None] * values.size
-    return [v if k else None for v, k in zip(values.tolist(), known.tolist(), strict=True)]
+    """Values as Python objects, None where not known."""
+    result = np.full(values.shape, None, object)
+    result[known] = values[known].tolist()
+    return list(result.tolist())
 
 
 def _top_causes(diagnosis: Diagnosis) -> dict[str, Sequence[Any]]:

@@ -19,6 +19,7 @@ from trading.core.candles import F64, I64
 
 # Distinguishes these locks from any other use of advisory locks on the same server.
 _LOCK_SPACE = 0x1A0D17
+_CACHE_KIB = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,10 @@ def _executemany(
     values = ", ".join("?" * len(names))
     sql = f"insert into {into} values ({values}) {ending}"  # noqa: S608 - names of our own models
     with connection.wrap_database_errors:
-        connection.connection.executemany(sql, rows)
+        raw = connection.connection
+        # With the small default cache a large transaction would write the same pages many times.
+        raw.execute(f"pragma cache_size = {-_CACHE_KIB}")
+        raw.executemany(sql, rows)
 
 
 def _copy(
