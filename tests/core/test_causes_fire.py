@@ -1,5 +1,5 @@
 """Every cause fires on what it is for, stays silent on what only looks like it, abstains without
-its feed, and believes more when there is more of it. Cases come from the simulator and are edited."""
+its feed, and believes more when there is more of it. Cases are simulated ones, edited."""
 
 from __future__ import annotations
 
@@ -315,7 +315,7 @@ def test_too_few_bars_before_the_entry(cause: str) -> None:
     assert found.status == Status.ABSTAINED
 
 
-# --- more of it, more belief -----------------------------------------------------------------------
+# --- more of it, more belief ----------------------------------------------------------------------
 
 
 def posteriors(cause: str, edits: list[Edit], seed: int | None = None) -> list[float]:
@@ -396,7 +396,7 @@ def test_belief_in_costs_rises_with_the_costs() -> None:
     assert rises(posteriors("spread_slippage", [of(0.0), of(1.0), of(1.5)]))
 
 
-# --- model error by decision, detector's verdicts --------------------------------------------------
+# --- model error by decision, detector's verdicts -------------------------------------------------
 
 
 def test_a_trade_taken_below_the_threshold() -> None:
@@ -421,7 +421,7 @@ def test_a_setup_that_was_not_there_silences_the_false_positive() -> None:
     assert found["false_positive"].status == Status.NOT_FIRED
 
 
-# --- when causes run --------------------------------------------------------------------------------
+# --- when causes run ------------------------------------------------------------------------------
 
 
 def test_a_winner_has_no_causes() -> None:

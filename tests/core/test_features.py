@@ -1,4 +1,4 @@
-"""Features of a market: known small answers, no look-ahead, and no trace of where a series begins."""
+"""Features of a market: small known answers, no look-ahead, no trace of where a series begins."""
 
 from __future__ import annotations
 
@@ -100,11 +100,11 @@ def test_a_window_does_not_reach_over_a_long_hole() -> None:
     assert start.tolist() == [0, 100]
 
 
-# --- the same numbers to the last bit --------------------------------------------------------------
+# --- the same numbers to the last bit -------------------------------------------------------------
 
 
 def cut(batch: CaseBatch, row: int, last: int) -> CaseBatch:
-    """One case on the part of the series it needs, and one bar more to show that time has passed."""
+    """One case on the part of the series it needs, and one bar more to show that time passed."""
     one = take(batch, np.array([row]))
     where, time = one.market, one.market.candles.time
     start = lookback_ns(
