@@ -28,6 +28,7 @@ from .contract import (
 )
 from .layouts import Layout
 from .numbers import Decimals, read_decimals, read_floats
+from .sources import count_lines
 from .tables import Cells, split_block
 from .times import UNIT_NAMES, Times, one_reading, read_times
 from .zones import UTC, Zone, parse_zone, to_utc
@@ -76,7 +77,7 @@ class TableReader:
             return
         layout, log = self._layout, self._log
         cells = split_block(block, self._line, layout.delimiter, layout.columns, log)
-        self._line += block.count(b"\n")
+        self._line += count_lines(block)
         if not len(cells):
             return
         columns = [self._price(cells, role) for role in layout.price_roles]

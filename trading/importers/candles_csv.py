@@ -1,6 +1,6 @@
 """Candles from delimited text, with a header or in a headerless layout named by the user.
 
-Reads blocks of some 2 MB, so the text of a file is never held whole.
+Reads blocks of a megabyte, so the text of a file is never held whole.
 """
 
 from __future__ import annotations

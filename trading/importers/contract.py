@@ -135,7 +135,7 @@ class ParsedCandles:
         unit = point / HALF_POINTS_PER_POINT if self.kind == SeriesKind.MID else point
         numerator, denominator = (Decimal(1).scaleb(-self.decimals) / unit).as_integer_ratio()
         scaled = column * numerator
-        off = np.flatnonzero(scaled % denominator)
+        off = np.flatnonzero(scaled % denominator) if denominator > 1 else column[:0]
         if off.size:
             price = Decimal(int(column[off[0]])).scaleb(-self.decimals)
             raise UserError(

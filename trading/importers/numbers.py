@@ -16,6 +16,7 @@ import numpy as np
 from .contract import F64, I64, MAX_DECIMALS, Bool, Bytes, ProblemLog
 
 _PLAIN_LENGTH = 19  # 18 digits and a decimal mark fit an int64
+_SHORT_LENGTH = 9  # nine digits fit an int32
 _PRICE_LIMIT = 10**9
 _POWERS = 10 ** np.arange(19, dtype=np.int64)
 _MAX_ODD_VALUES = 2000  # after that many bad values the rest is counted, not examined
@@ -90,23 +91,20 @@ def _read_plain(data: Bytes, start: I64, end: I64, mark: int) -> tuple[I64, I64,
     """Mantissa, decimals and whether the text was plain (else both are meaningless)."""
     length = end - start
     width = int(length.max(initial=0))
+    if 0 < width <= _SHORT_LENGTH and int(length.min()) == width:
+        uniform = _read_uniform(data, start, width, mark)
+        if uniform is not None:
+            return uniform
     mantissa = np.zeros(start.shape, np.int64)
     places = np.zeros(start.shape, np.int64)
     plain = (length > 0) & (length <= _PLAIN_LENGTH)
-    same_width = bool(plain.all()) and int(length.min(initial=width)) == width
     marked = np.zeros(start.shape, np.bool_)
     last = data.size - 1
     for j in range(min(width, _PLAIN_LENGTH)):
-        char = data[start + j] if same_width else data[np.minimum(start + j, last)]
+        char = data[np.minimum(start + j, last)]
         digit = char - np.uint8(48)
-        is_digit = digit < 10
-        if same_width and is_digit.all():
-            mantissa *= 10
-            mantissa += digit
-            places += marked
-            continue
         live = length > j
-        is_digit &= live
+        is_digit = (digit < 10) & live
         is_mark = live & (char == mark)
         plain &= is_digit | ~live | (is_mark & ~marked)
         mantissa = np.where(is_digit, mantissa * 10 + digit, mantissa)
@@ -115,6 +113,24 @@ def _read_plain(data: Bytes, start: I64, end: I64, mark: int) -> tuple[I64, I64,
     # 19 digits without a mark can wrap around; a lone mark is no number.
     plain &= (length - marked > 0) & (length - marked < _PLAIN_LENGTH)
     return mantissa, places, plain
+
+
+def _read_uniform(data: Bytes, start: I64, width: int, mark: int) -> tuple[I64, I64, Bool] | None:
+    """The usual case: all texts have one width and the mark in one place; None if they have not."""
+    mantissa = np.zeros(start.shape, np.int32)
+    mark_at = width
+    for j in range(width):
+        char = data[start + j]
+        digit = char - np.uint8(48)
+        if digit.max() < 10:
+            mantissa *= 10
+            mantissa += digit
+        elif mark_at == width and width > 1 and (char == mark).all():
+            mark_at = j
+        else:
+            return None
+    places = np.full(start.shape, max(0, width - 1 - mark_at), np.int64)
+    return mantissa.astype(np.int64), places, np.ones(start.shape, np.bool_)
 
 
 def _read_odd(

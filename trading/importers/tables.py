@@ -29,6 +29,7 @@ class Cells:
     start: I64  # (columns, n)
     end: I64
     line: I64  # (n,)
+    spaced: bool = True  # whether some cell may have spaces around its text
 
     def __len__(self) -> int:
         return int(self.line.shape[0])
@@ -40,7 +41,7 @@ class Cells:
     def trimmed(self, column: int) -> tuple[I64, I64]:
         """Start and end of a column without spaces around the text."""
         start, end = self.start[column], self.end[column]
-        while start.size:
+        while start.size and self.spaced:
             left = (start < end) & (self.data[start] == _SPACE)
             right = (start < end) & (self.data[end - 1] == _SPACE)
             if not left.any() and not right.any():
@@ -57,34 +58,57 @@ def split_block(
         block = _unquote(block, first_line, delimiter, log)
         delimiter = UNQUOTED
     data = np.frombuffer(block, np.uint8)
-    sep = np.flatnonzero((data == ord(delimiter)) | (data == _NEWLINE))
-    last_cell = np.flatnonzero(data[sep] == _NEWLINE)
+    newline = data == _NEWLINE
+    border = (data == ord(delimiter)) | newline
+    sep = np.flatnonzero(border)
+    returns = b"\r" in block
+    spaced = _has_outer_spaces(data, border | (data == _RETURN) if returns else border)
+    rows = int(np.count_nonzero(newline))
+    if sep.size == rows * columns and newline[sep[columns - 1 :: columns]].all():
+        end = np.ascontiguousarray(sep.reshape(-1, columns).T)
+        line_end, lines = end[-1], first_line + np.arange(rows)
+        line_start = np.concatenate([[0], line_end[:-1] + 1])
+        _check_lengths(line_end - line_start, first_line, log)
+    else:
+        end, line_start, lines = _uneven_lines(data, sep, newline, columns, first_line, log)
+    start = np.empty(end.shape, np.int64)
+    start[0] = line_start
+    np.add(end[:-1], 1, out=start[1:])
+    if returns:
+        end[-1] -= (end[-1] > start[-1]) & (data[end[-1] - 1] == _RETURN)
+    return Cells(data, start, end, lines, spaced)
+
+
+def _has_outer_spaces(data: Bytes, border: Bool) -> bool:
+    """Whether a space touches a border of a cell."""
+    space = data == _SPACE
+    if not space.any():
+        return False
+    touches = (space[1:] & border[:-1]).any() or (space[:-1] & border[1:]).any()
+    return bool(space[0] or touches)
+
+
+def _check_lengths(lengths: I64, first_line: int, log: ProblemLog) -> None:
+    longest = int(lengths.max(initial=0))
+    if longest > MAX_LINE_BYTES:
+        row = first_line + int(lengths.argmax())
+        raise refuse(log.file, "line_limit", f"a line is {longest:,} bytes long", row=row)
+
+
+def _uneven_lines(
+    data: Bytes, sep: I64, newline: Bool, columns: int, first_line: int, log: ProblemLog
+) -> tuple[I64, I64, I64]:
+    """Ends of cells (columns, n), starts and numbers of the lines that have as many cells as they
+    should; the others are reported, or passed over when blank."""
+    last_cell = np.flatnonzero(newline[sep])
     counts = np.diff(last_cell, prepend=-1)
     line_end = sep[last_cell]
     line_start = np.concatenate([[0], line_end[:-1] + 1])
     lines = first_line + np.arange(line_end.size)
     _check_lengths(line_end - line_start, first_line, log)
-    keep = counts == columns
-    if keep.all():
-        ends = sep.reshape(-1, columns).T
-    else:
-        keep = _explain(keep, counts, columns, line_start, line_end, data, lines, log)
-        ends = sep[last_cell[keep][:, None] - np.arange(columns - 1, -1, -1)].T
-    start = np.empty(ends.shape, np.int64)
-    start[0] = line_start[keep]
-    start[1:] = ends[:-1] + 1
-    end = np.ascontiguousarray(ends)
-    has_return = (end[-1] > start[-1]) & (data[end[-1] - 1] == _RETURN)
-    end[-1] -= has_return
-    return Cells(data, start, end, lines[keep])
-
-
-def _check_lengths(lengths: I64, first_line: int, log: ProblemLog) -> None:
-    if lengths.size and int(lengths.max()) > MAX_LINE_BYTES:
-        row = first_line + int(lengths.argmax())
-        raise refuse(
-            log.file, "line_limit", f"a line is {int(lengths.max()):,} bytes long", row=row
-        )
+    keep = _explain(counts == columns, counts, columns, line_start, line_end, data, lines, log)
+    ends = sep[last_cell[keep][:, None] - np.arange(columns - 1, -1, -1)].T
+    return np.ascontiguousarray(ends), line_start[keep], lines[keep]
 
 
 def _explain(
