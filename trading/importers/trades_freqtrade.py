@@ -101,13 +101,7 @@ def parse(data: bytes, file: str, options: TradeOptions) -> ParsedTrades:
         raise refuse(file, "no_rows", "the result holds no trades")
     log.raise_if_fatal()
     if differing:
-        log.add(
-            "pnl_differs",
-            f"profit_abs is not what fills and fees give, in {differing} of {n} trades: "
-            "fills and fees are used",
-            fatal=False,
-            count=differing,
-        )
+        _warn_of_profit(differing, n, log)
     return ParsedTrades(
         file=file,
         format=FORMAT,
@@ -116,6 +110,16 @@ def parse(data: bytes, file: str, options: TradeOptions) -> ParsedTrades:
         skipped=tuple(rows.skipped),
         problems=log.problems,
         notes=(f"strategies: {', '.join(map(str, strategies))}",),
+    )
+
+
+def _warn_of_profit(differing: int, n: int, log: ProblemLog) -> None:
+    log.add(
+        "pnl_differs",
+        f"profit_abs is not what fills and fees give, in {differing} of {n} trades: "
+        "fills and fees are used",
+        fatal=False,
+        count=differing,
     )
 
 
@@ -181,17 +185,12 @@ def _trip(
     entry = positive(_number(raw, "open_rate"), "open_rate", "non_positive_price")
     opened = _time(raw, "open")
     is_open = _flag(raw, "is_open")
-    leaving = None
-    closed = None
-    if not is_open:
-        leaving = positive(_number(raw, "close_rate"), "close_rate", "non_positive_price")
-        closed = _time(raw, "close")
-        if closed < opened:
-            raise UserError("time_order", "closed before it was opened", field="close_date")
+    closed, leaving = (None, None) if is_open else _exit(raw, opened)
     initial, final = _level(raw, "initial_stop_loss_abs"), _level(raw, "stop_loss_abs")
     text = "" if is_open else _text(raw, "exit_reason", "sell_reason")
     if len(text) > _TEXT_LENGTH:
-        log.add("text_shortened", f"exit reasons over {_TEXT_LENGTH} characters", fatal=False)
+        detail = f"an exit reason is cut to {_TEXT_LENGTH} characters"
+        log.add("text_shortened", detail, rows=[line], column="exit_reason", fatal=False)
     tag = _text(raw, "enter_tag", "buy_tag")
     return TripRow(
         line=line,
@@ -212,6 +211,14 @@ def _trip(
         timeframe=options.timeframe or _timeframe(result, log),
         tags=(tag,) if tag else (),
     )
+
+
+def _exit(raw: Mapping[str, Any], opened: int) -> tuple[int, Decimal]:
+    price = positive(_number(raw, "close_rate"), "close_rate", "non_positive_price")
+    closed = _time(raw, "close")
+    if closed < opened:
+        raise UserError("time_order", "closed before it was opened", field="close_date")
+    return closed, price
 
 
 def exit_reason(text: str, *, moved: bool) -> str:

@@ -59,36 +59,17 @@ def store_signals(
     with that reason, and the stored one stays.
     """
     Account.objects.select_for_update().get(pk=account.pk)
-    batch = ImportBatch.objects.create(
-        kind=ImportBatch.Kind.SIGNALS,
-        desk=account.desk,
-        account=account,
-        file_name=parsed.file[:255],
-        file_sha256=sha256,
-        format=parsed.format,
-        time_zone=parsed.time_zone,
-        created_by=created_by,
-    )
+    batch = _batch(account, parsed, sha256, created_by)
     instruments, instruments_new = _instruments(parsed.signals)
     new, duplicates, conflicts = _sorted_out(parsed.signals, account, instruments, batch, progress)
     Signal.objects.bulk_create(new, batch_size=500)
-    skipped = [row.as_dict() for row in parsed.skipped] + conflicts
+    rows = (new, duplicates, [row.as_dict() for row in parsed.skipped] + conflicts)
+    made = sorted(i.symbol for i in instruments.values() if i.pk in instruments_new)
     summary: dict[str, Any] = {
-        "file": parsed.file,
-        "account": account.name,
-        "format": parsed.format,
-        "time_zone": parsed.time_zone,
+        **_counts(parsed, account, *rows),
         "dry_run": dry_run,
         "import_id": None,
-        "rows_read": len(parsed.signals) + len(parsed.skipped),
-        "signals_new": len(new),
-        "signals_duplicate": duplicates,
-        "rows_skipped": len(skipped),
-        "skipped": skipped[:MAX_LISTED],
-        "instruments_new": sorted(
-            i.symbol for i in instruments.values() if i.pk in instruments_new
-        ),
-        "warnings": [problem.as_dict() for problem in parsed.problems],
+        "instruments_new": made,
         "preview": [_shown(row, instruments) for row in parsed.signals[:5]],
     }
     counts = ("rows_read", "rows_skipped", "signals_new", "signals_duplicate")
@@ -103,6 +84,40 @@ def store_signals(
         batch.delete()
         return ImportResult(batch=None, summary=summary)
     return ImportResult(batch=batch, summary=summary | {"import_id": batch.pk})
+
+
+def _batch(account: Account, parsed: ParsedSignals, sha256: str, created_by: Any) -> ImportBatch:
+    return ImportBatch.objects.create(
+        kind=ImportBatch.Kind.SIGNALS,
+        desk=account.desk,
+        account=account,
+        file_name=parsed.file[:255],
+        file_sha256=sha256,
+        format=parsed.format,
+        time_zone=parsed.time_zone,
+        created_by=created_by,
+    )
+
+
+def _counts(
+    parsed: ParsedSignals,
+    account: Account,
+    new: Sequence[Signal],
+    duplicates: int,
+    skipped: Sequence[dict[str, object]],
+) -> dict[str, Any]:
+    return {
+        "file": parsed.file,
+        "account": account.name,
+        "format": parsed.format,
+        "time_zone": parsed.time_zone,
+        "rows_read": len(parsed.signals) + len(parsed.skipped),
+        "signals_new": len(new),
+        "signals_duplicate": duplicates,
+        "rows_skipped": len(skipped),
+        "skipped": list(skipped[:MAX_LISTED]),
+        "warnings": [problem.as_dict() for problem in parsed.problems],
+    }
 
 
 @transaction.atomic
