@@ -8,7 +8,7 @@ import numpy as np
 
 from post_mortem.core.replay import entry_bars
 from post_mortem.core.types import I32, CaseBatch, Flag
-from trading.core.candles import F64, I64, residue_sign
+from trading.core.candles import F64, I64, residue_sign, residue_sign
 from trading.core.exact import product
 from trading.models import Instrument
 
@@ -42,7 +42,11 @@ def outside_candles(batch: CaseBatch, trades: TradeRows, trade: I64) -> I32:
 
 
 def _outside(batch: CaseBatch, price: F64, time: I64, texts: Column, trade: I64) -> I64:
-    """Indices of the fills outside their candle."""
+    """Indices of the fills outside their candle.
+
+    A candle that was given in binary lies a hair beside its decimal price; at that very price the
+    side of the hair decides, as if the candle had been compared as it was given.
+    """
     market = batch.market
     candles, quotes = market.candles, market.candles.quotes
     lows = candles.low if quotes is None else quotes.bid_low
@@ -50,6 +54,7 @@ def _outside(batch: CaseBatch, price: F64, time: I64, texts: Column, trade: I64)
     _, bar = entry_bars(candles, market.bar_ns, time)
     at = np.maximum(bar, 0)
     low, high = lows[at], highs[at]
+    low_hair, high_hair = (residue_sign(candles, name)[at] for name in ("low", "high"))
     low_sign = residue_sign(candles, "low")[at]
     high_sign = residue_sign(candles, "high")[at]
     place = price * 2 / float(market.point)
