@@ -176,11 +176,7 @@ def _trip(
     options: TradeOptions,
     log: ProblemLog,
 ) -> TripRow:
-    if not isinstance(raw, dict):
-        raise UserError("malformed_json", "not an object")
-    pair = raw.get("pair")
-    if not isinstance(pair, str):
-        raise UserError("missing", "no pair", field="pair")
+    symbol = _symbol(raw)
     quantity = positive(_number(raw, "amount"), "amount", "quantity")
     entry = positive(_number(raw, "open_rate"), "open_rate", "non_positive_price")
     opened = _time(raw, "open")
@@ -194,7 +190,7 @@ def _trip(
     tag = _text(raw, "enter_tag", "buy_tag")
     return TripRow(
         line=line,
-        symbol=clean_symbol(pair),
+        symbol=symbol,
         side=-1 if _flag(raw, "is_short") else 1,
         quantity=quantity,
         opened_at=opened,
@@ -211,6 +207,15 @@ def _trip(
         timeframe=options.timeframe or _timeframe(result, log),
         tags=(tag,) if tag else (),
     )
+
+
+def _symbol(raw: Any) -> str:
+    if not isinstance(raw, dict):
+        raise UserError("malformed_json", "not an object")
+    pair = raw.get("pair")
+    if not isinstance(pair, str):
+        raise UserError("missing", "no pair", field="pair")
+    return clean_symbol(pair)
 
 
 def _exit(raw: Mapping[str, Any], opened: int) -> tuple[int, Decimal]:
