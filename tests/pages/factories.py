@@ -1,5 +1,5 @@
-"""A small desk to look at: two days of EURUSD in minutes with a payrolls release, trades on it, their
-audits and narratives. Prices are a seeded walk; every label is found by walking its bars."""
+"""A small desk to look at: two days of EURUSD in minutes with a payrolls release, trades on it,
+their audits and narratives. Prices are a seeded walk; every label is found by walking its bars."""
 
 from __future__ import annotations
 
@@ -374,6 +374,9 @@ def make_audit(
     audit = InsightAudit.objects.create(**(values | changes))
     if named:
         AuditRCA.objects.create(audit=audit, cause=named, rank=1, confidence=79, posterior=0.84)
+    if event is not None:
+        second = {"cause": "volatility_spike", "confidence": 49, "posterior": 0.41}
+        AuditRCA.objects.create(audit=audit, rank=2, **second)
     return audit
 
 

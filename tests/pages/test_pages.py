@@ -350,8 +350,8 @@ def test_filters_find_exactly_their_trades(
 
 @pytest.mark.parametrize(
     "query",
-    ["side=up", "outcome=won", "cause=luck", "day=yesterday", "account=999", "account=x", "weekday=8",
-     "sort=password", "period=1y", "symbol=" + "E" * 99, "imported=1.5", "hour=24"],
+    ["side=up", "outcome=won", "cause=luck", "day=yesterday", "account=999", "account=x",
+     "weekday=8", "sort=password", "period=1y", "symbol=" + "E" * 99, "imported=1.5", "hour=24"],
 )  # fmt: skip
 def test_a_filter_that_is_not_understood_is_an_error_not_ignored(anna: Client, query: str) -> None:
     answer = anna.get(f"/trades/?{query}")

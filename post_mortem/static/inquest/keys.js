@@ -12,9 +12,14 @@ function typing(target) {
   return target.closest("input, textarea, select, [contenteditable]") !== null;
 }
 
+function focusAtEnd(field) {
+  field.focus();
+  if (field.setSelectionRange) field.setSelectionRange(field.value.length, field.value.length);
+}
+
 function click(selector) {
   const found = [...document.querySelectorAll(selector)].find((e) => e.checkVisibility());
-  if (found && found.matches("[data-key-focus]")) found.focus();
+  if (found && found.matches("[data-key-focus]")) focusAtEnd(found);
   else if (found) found.click();
   return Boolean(found);
 }
@@ -25,7 +30,7 @@ function rows() {
 }
 
 export function selected() {
-  return document.querySelector('[data-row][aria-selected="true"]');
+  return document.querySelector('[data-row][data-selected="true"]');
 }
 
 function move(step) {
@@ -33,7 +38,7 @@ function move(step) {
   if (!all.length) return click(step > 0 ? 'a[rel="next"]' : 'a[rel="prev"]');
   const at = all.indexOf(selected());
   const to = all[Math.max(0, Math.min(all.length - 1, at + step))] ?? all[0];
-  for (const row of all) row.setAttribute("aria-selected", String(row === to));
+  for (const row of all) row.dataset.selected = String(row === to);
   to.scrollIntoView({ block: "nearest" });
   const link = to.querySelector("a[href]");
   if (link) link.focus({ preventScroll: true });
@@ -95,6 +100,7 @@ function named(key) {
   const row = selected();
   const selector = `[data-key="${CSS.escape(key)}"]`;
   const inRow = row && row.querySelector(selector);
+  if (inRow && inRow.matches("[data-key-focus]")) return focusAtEnd(inRow), true;
   if (inRow) return inRow.click(), true;
   return click(selector);
 }

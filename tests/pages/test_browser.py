@@ -1,0 +1,396 @@
+"""The pages in a real browser: what the content security policy, a keyboard and a phone make of
+them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.test import Client
+from django.utils import timezone
+
+from post_mortem.models import RecommendationTracking
+from post_mortem.services.recommendations import track
+from trading.models import Trade
+
+from .factories import World, make_world
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+DESK = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+_WATCH = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (e) =>
+  window.violations.push(`${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`));
+"""
+
+
+@pytest.fixture
+def world(transactional_db: None) -> World:
+    return make_world(trades=6)
+
+
+@pytest.fixture
+def opened(
+    browser: Browser, live_server: Any, world: World
+) -> Iterator[Callable[..., BrowserContext]]:
+    """Contexts of a browser in which Anna is signed in."""
+    contexts: list[BrowserContext] = []
+
+    def make(**options: Any) -> BrowserContext:
+        client = Client()
+        client.force_login(world.user)
+        context = browser.new_context(base_url=live_server.url, **({"viewport": DESK} | options))
+        cookie = client.cookies["sessionid"].value
+        context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
+        context.add_init_script(_WATCH)
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(opened: Callable[..., BrowserContext]) -> Page:
+    return opened().new_page()
+
+
+def paths_of(world: World) -> list[str]:
+    assert world.untraded is not None
+    lists = ["/", "/?unit=money", "/trades/", "/recommendations/", "/import/", "/nowhere/"]
+    trades = [f"/trades/{world.news_trade.pk}/", f"/trades/{world.trades[-1].pk}/"]
+    return [*lists, *trades, f"/audits/{world.untraded.pk}/"]
+
+
+def open_trade(page: Page, world: World) -> None:
+    page.goto(f"/trades/{world.news_trade.pk}/")
+    page.wait_for_selector("#chart[data-drawn=yes] canvas")
+
+
+# --- what the browser must not see ----------------------------------------------------------------
+def test_nothing_is_blocked_and_nothing_comes_from_elsewhere(world: World, page: Page) -> None:
+    elsewhere: list[str] = []
+    said: list[str] = []
+    page.on("request", lambda r: elsewhere.append(r.url) if _is_foreign(r.url) else None)
+    page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: said.append(str(e)))
+    for path in paths_of(world):
+        page.goto(path, wait_until="networkidle")
+        assert page.evaluate("window.violations") == [], path
+    assert elsewhere == []
+    assert [text for text in said if "404" not in text] == []
+
+
+def _is_foreign(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "localhost"
+
+
+def test_the_watch_itself_sees_a_violation(world: World, page: Page) -> None:
+    page.goto("/trades/")
+    page.evaluate("document.body.setAttribute('style', 'color: red')")
+    page.evaluate(
+        "document.body.append(Object.assign(new Image(), {src: 'https://example.org/x'}))"
+    )
+    page.wait_for_timeout(200)
+    assert len(page.evaluate("window.violations")) == 2
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(
+    world: World, opened: Callable[..., BrowserContext], theme: str
+) -> None:
+    page = opened(color_scheme=theme).new_page()
+    found = []
+    for path in paths_of(world):
+        page.goto(path, wait_until="networkidle")
+        for fault in Axe().run(page).response["violations"]:
+            if fault["impact"] in ("serious", "critical"):
+                where = [node["html"][:120] for node in fault["nodes"][:3]]
+                found.append((path, fault["id"], where))
+    assert found == []
+
+
+def test_no_page_scrolls_sideways_on_a_phone(
+    world: World, opened: Callable[..., BrowserContext]
+) -> None:
+    page = opened(viewport=PHONE).new_page()
+    for path in paths_of(world):
+        page.goto(path, wait_until="networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+        small = page.evaluate(
+            "[...document.querySelectorAll('main button, main select, .bottom > *')]"
+            ".filter((e) => e.checkVisibility() && !e.matches('.chip, .cite, .cause-name'))"
+            ".filter((e) => e.getBoundingClientRect().height < 27).map((e) => e.outerHTML)"
+        )
+        assert small == [], path
+
+
+# --- the chart ------------------------------------------------------------------------------------
+def test_a_chip_lights_its_bar_and_the_bar_its_chip(world: World, page: Page) -> None:
+    open_trade(page, world)
+    chip = page.locator(".causes button.evidence").first
+    fact = chip.get_attribute("data-fact")
+    chip.click()
+    page.mouse.move(5, 5)
+    assert page.locator("#chart").get_attribute("data-lit") == fact
+    assert chip.get_attribute("aria-pressed") == "true"
+    cited = page.locator(f".cite[data-fact={fact}]").first
+    assert cited.get_attribute("aria-pressed") == "true"
+    chip.click()
+    page.mouse.move(5, 5)
+    assert page.locator("#chart").get_attribute("data-lit") == ""
+
+
+def test_hovering_the_chart_reads_its_bar_in_the_readers_zone(world: World, page: Page) -> None:
+    open_trade(page, world)
+    box = page.locator("#chart").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 150)
+    page.locator("#chart-said", has_text="O 1.38").wait_for()
+    # 12:06 UTC is 13:06 in London in May: no bar on screen lies in the morning.
+    said = page.locator("#chart-said").inner_text()
+    assert re.match(r"2 May 1[23]:\d\d · O 1\.38\d{3} H 1\.38\d{3} L 1\.38\d{3} C 1\.38\d{3}", said)
+
+
+def test_the_chart_is_also_a_table(world: World, page: Page) -> None:
+    open_trade(page, world)
+    page.click("#chart-toggle")
+    assert not page.locator("#chart").is_visible()
+    rows = page.locator("#chart-table tbody tr")
+    assert rows.count() > 100
+    assert rows.filter(has_text="E10").count() == 1
+    assert rows.filter(has_text=re.compile(r"\bin$")).count() == 1
+    page.click("#chart-toggle")
+    assert page.locator("#chart").is_visible()
+
+
+def test_the_theme_turns_and_stays(world: World, page: Page) -> None:
+    open_trade(page, world)
+    ground = "getComputedStyle(document.documentElement).backgroundColor"
+    assert page.evaluate(ground) == "rgb(247, 246, 242)"
+    toggle = page.locator(".nav [data-theme-toggle]")
+    toggle.click()
+    toggle.click()
+    assert page.evaluate(ground) == "rgb(16, 19, 23)"
+    page.reload()
+    assert page.evaluate(ground) == "rgb(16, 19, 23)"
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+
+
+# --- the keyboard ---------------------------------------------------------------------------------
+def selected(page: Page) -> int:
+    return int(
+        page.evaluate(
+            "[...document.querySelectorAll('[data-row]')]"
+            ".findIndex((row) => row.dataset.selected === 'true')"
+        )
+    )
+
+
+def test_j_k_and_enter_walk_the_list(world: World, page: Page) -> None:
+    page.goto("/trades/")
+    for key, at in (("j", 0), ("j", 1), ("j", 2), ("k", 1)):
+        page.keyboard.press(key)
+        assert selected(page) == at
+    link = page.locator('[data-row][data-selected="true"] a').first.get_attribute("href")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{str(link).split('?')[0]}**")
+
+
+def test_j_and_k_walk_the_trades_of_the_filter(world: World, page: Page) -> None:
+    open_trade(page, world)
+    first = page.url
+    page.keyboard.press("j")
+    page.wait_for_url(lambda url: url != first)
+    page.keyboard.press("k")
+    page.wait_for_url(first + "*")
+
+
+@pytest.mark.parametrize(
+    ("keys", "path"), [("gt", "/trades/"), ("ga", "/recommendations/"), ("gi", "/import/")]
+)
+def test_g_and_a_letter_go_to_a_page(world: World, page: Page, keys: str, path: str) -> None:
+    page.goto("/")
+    for key in keys:
+        page.keyboard.press(key)
+    page.wait_for_url(f"**{path}")
+
+
+def test_letters_typed_into_a_field_are_letters(world: World, page: Page) -> None:
+    open_trade(page, world)
+    page.keyboard.press("t")
+    page.keyboard.type("jkgt")
+    assert page.locator("input[name=tags]").input_value().endswith("jkgt")
+    assert f"/trades/{world.news_trade.pk}/" in page.url
+
+
+def test_single_keys_can_be_switched_off(world: World, page: Page) -> None:
+    page.goto("/trades/")
+    page.keyboard.press("?")
+    page.check("[data-keys-off]")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    assert selected(page) == -1
+    page.reload()
+    page.keyboard.press("j")
+    assert selected(page) == -1
+
+
+def test_money_is_hidden_and_stays_hidden(world: World, page: Page) -> None:
+    page.goto("/trades/")
+    shown = page.locator("td.col-net .money-value").first
+    visibility = "(e) => getComputedStyle(e).visibility"
+    assert shown.evaluate(visibility) == "visible"
+    page.keyboard.press("p")
+    assert shown.evaluate(visibility) == "hidden"
+    page.reload()
+    assert page.locator("td.col-net .money-value").first.evaluate(visibility) == "hidden"
+
+
+def test_u_turns_the_unit_and_the_url(world: World, page: Page) -> None:
+    page.goto("/?side=long")
+    page.keyboard.press("u")
+    page.wait_for_url("**/?side=long&unit=money")
+    assert "USD" in page.locator("h1").inner_text()
+
+
+def test_evidence_and_causes_have_keys(world: World, page: Page) -> None:
+    open_trade(page, world)
+    page.keyboard.press(".")
+    first = page.locator("#chart").get_attribute("data-lit")
+    page.keyboard.press(".")
+    assert page.locator("#chart").get_attribute("data-lit") not in ("", first)
+    page.keyboard.press("2")
+    assert page.locator('[data-cause="volatility_spike"].picked').count() == 1
+    page.keyboard.press("n")
+    page.wait_for_selector('[data-cause="volatility_spike"] [aria-pressed=true]')
+    assert page.locator('[data-cause="news_shock"] [data-review][aria-pressed=true]').count() == 0
+
+
+def test_r_marks_the_trade_as_read(world: World, page: Page) -> None:
+    open_trade(page, world)
+    page.keyboard.press("r")
+    page.wait_for_selector('[data-key=r][aria-pressed="true"]')
+    world.news_trade.refresh_from_db()
+    assert world.news_trade.reviewed_at is not None
+
+
+# --- advice ---------------------------------------------------------------------------------------
+def test_a_status_survives_a_reload(world: World, page: Page) -> None:
+    open_trade(page, world)
+    with page.expect_response("**/recommendations/track/") as answer:
+        page.locator("select.status").first.select_option("IMPLEMENTED")
+    assert answer.value.status == 200
+    page.reload()
+    assert page.locator("select.status").first.input_value() == "IMPLEMENTED"
+    page.goto("/recommendations/?status=IMPLEMENTED")
+    assert page.locator(".board .advice").count() == 1
+
+
+def test_two_changes_in_a_row_and_an_undo(world: World, page: Page) -> None:
+    page.goto("/recommendations/")
+    box = page.locator(".advice").first
+    for status in ("IMPLEMENTED", "IGNORED"):
+        with page.expect_response("**/recommendations/track/") as answer:
+            box.locator("select.status").select_option(status)
+        assert answer.value.status == 200
+    with page.expect_response("**/recommendations/track/"):
+        box.locator("[data-undo]").click()
+    page.locator('.advice[data-version="4"]').wait_for()
+    assert box.locator("select.status").input_value() == "IMPLEMENTED"
+
+
+@pytest.mark.parametrize(
+    ("button", "status"), [("Keep theirs", "IGNORED"), ("Apply mine", "IMPLEMENTED")]
+)
+def test_who_was_slower_chooses(world: World, page: Page, button: str, status: str) -> None:
+    page.goto("/recommendations/")
+    box = page.locator(".advice").first
+    pk = int(str(box.get_attribute("data-recommendation")))
+    track(
+        recommendation_id=pk,
+        status="IGNORED",
+        notes=None,
+        version=1,
+        user=world.user,
+        now=timezone.now(),
+    )
+    box.locator("select.status").select_option("IMPLEMENTED")
+    box.get_by_text("anna set this to Ignored").wait_for()
+    assert "Yours was not saved." in box.inner_text()
+    assert RecommendationTracking.objects.get(pk=pk).implementation_status == "IGNORED"
+    box.get_by_role("button", name=button).click()
+    box.locator("[data-track-message]").wait_for(state="detached")
+    assert box.locator("select.status").input_value() == status
+    assert RecommendationTracking.objects.get(pk=pk).implementation_status == status
+
+
+def test_notes_are_kept(world: World, page: Page) -> None:
+    page.goto("/recommendations/")
+    box = page.locator(".advice").first
+    box.locator("summary").click()
+    box.locator("textarea").fill("from Monday on")
+    with page.expect_response("**/recommendations/track/") as answer:
+        box.get_by_role("button", name="Save notes").click()
+    assert answer.value.status == 200
+    page.reload()
+    assert page.locator(".advice textarea").first.input_value() == "from Monday on"
+
+
+def test_a_change_without_a_server_is_not_pretended(world: World, page: Page) -> None:
+    page.goto("/recommendations/")
+    page.route("**/recommendations/track/", lambda route: route.abort())
+    box = page.locator(".advice").first
+    box.locator("select.status").select_option("IMPLEMENTED")
+    box.get_by_text("Nothing was saved.").wait_for()
+    assert box.locator("select.status").input_value() == "PENDING"
+
+
+# --- import ---------------------------------------------------------------------------------------
+_TABLE = b"""symbol,side,quantity,opened_at,entry_price,closed_at,exit_price
+EURUSD,long,1,2014-05-01T10:00:00Z,1.3870,2014-05-01T11:00:00Z,1.3890
+EURUSD,short,2,2014-05-01T12:00:00Z,1.3880,2014-05-01T13:00:00Z,1.3870
+"""
+
+
+def test_a_file_is_previewed_imported_and_taken_back(world: World, page: Page) -> None:
+    before = Trade.objects.count()
+    page.goto("/import/")
+    page.set_input_files(
+        "input[name=file]", {"name": "t.csv", "mimeType": "text/csv", "buffer": _TABLE}
+    )
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_text("Would import: 2 trades new").wait_for()
+    assert Trade.objects.count() == before
+    page.get_by_role("button", name="Import 2 trades").click()
+    page.get_by_text("Imported: 2 trades new").wait_for()
+    assert Trade.objects.count() == before + 2
+    page.goto("/import/")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Taken back.").wait_for()
+    assert Trade.objects.count() == before
+
+
+def test_a_bad_file_says_which_line_and_saves_nothing(world: World, page: Page) -> None:
+    before = Trade.objects.count()
+    page.goto("/import/")
+    bad = _TABLE.replace(b"2014-05-01T13:00:00Z", b"2014-05-01T11:30:00Z")
+    page.set_input_files(
+        "input[name=file]", {"name": "t.csv", "mimeType": "text/csv", "buffer": bad}
+    )
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_text("Nothing was saved.").wait_for()
+    assert "line 3" in page.locator("#import-result").inner_text()
+    assert Trade.objects.count() == before
