@@ -18,7 +18,7 @@ import pytest
 from post_mortem.core.labeler import label
 from post_mortem.core.replay import replay
 from post_mortem.core.rules import barrier_half_points
-from post_mortem.core.types import NO_TIME, ExitReason, Flag, Labels, Market, Outcome
+from post_mortem.core.types import NO_TIME, ExitReason, Flag, Labels, Market, Outcome, SetupView
 from tests.core.cases import (
     MINUTE,
     NAN,
@@ -31,6 +31,7 @@ from tests.core.cases import (
     signal,
     trade,
 )
+from trading.core.aggregate import aggregate
 from trading.core.candles import empty_candles
 from trading.core.instruments import describe
 from trading.core.types import NS_PER_DAY, NS_PER_HOUR
@@ -161,6 +162,12 @@ TOUCHES = [
         flags=Flag.GAP_THROUGH_STOP,
     ),
     Row(
+        "half a point is a distance: levels that near are barriers",
+        [(100, 100, 100, 100), (100, 100.5, 100, 100), F, F],
+        {"outcome": SUCCEEDED, "r": 1.0, "risk_price": 0.5},
+        case={"stop_price": 99.5, "target_price": 100.5},
+    ),
+    Row(
         "float dirt in a level is not a miss",
         [F, (100, 120, 99, 110), F, F],
         {"outcome": SUCCEEDED},
@@ -178,6 +185,13 @@ WINDOWS = [
         "entered inside a bar: judged from the next; the skipped bar could have touched",
         [(100, 120, 99, 110), F, (100, 101, 90, 95), F, F],
         {"outcome": FAILED, "exit_time": at(2), "mfe_r": 0.1},
+        case=BOTH | {"entry_time": at(0.5)},
+        flags=Flag.ENTRY_BAR_AMBIGUOUS,
+    ),
+    Row(
+        "entered inside a bar whose low is the stop: it could have touched",
+        [(100, 101, 90, 95), F, F, F, F],
+        {"outcome": NEUTRAL},
         case=BOTH | {"entry_time": at(0.5)},
         flags=Flag.ENTRY_BAR_AMBIGUOUS,
     ),
@@ -460,6 +474,18 @@ def test_without_a_stop_the_band_is_a_tenth_of_the_atr_before_the_entry() -> Non
         assert labels.outcome[0] == outcome
 
 
+def test_that_atr_is_of_the_timeframe_of_the_signal() -> None:
+    """Two-minute bars of range 20 from one-minute bars of range 15: the band is 2, not 1.5."""
+    pair: list[Bar] = [(100, 110, 95, 100), (100, 105, 90, 100)]
+    bars = candles([*pair * 20, F, F, F, (100, 102, 98, 101.9)])
+    coarse = SetupView(2 * MINUTE, aggregate(bars, 2 * MINUTE))
+    row = signal(entry_time=at(40), setup_bar_ns=2 * MINUTE)
+    one = batch(market(bars), row, views=(SetupView(MINUTE, bars), coarse))
+    assert label(one, replay(one)).outcome[0] == NEUTRAL
+    plain = batch(market(bars), row | {"setup_bar_ns": MINUTE})
+    assert label(plain, replay(plain)).outcome[0] == SUCCEEDED
+
+
 # --- weekends ------------------------------------------------------------------------------------
 
 FRIDAY_21 = 1_709_931_600 * 1_000_000_000  # 2024-03-08 21:00 UTC, an hour before New York's 17:00
@@ -494,6 +520,13 @@ def test_weekend(kind: str, length: int, coverage: float, outcome: Outcome) -> N
     labels = judged(where, row)
     assert labels.outcome[0] == outcome
     assert labels.coverage[0] == pytest.approx(coverage, nan_ok=True)
+
+
+def test_bars_beyond_the_expected_ones_do_not_count_twice() -> None:
+    """A venue that trades through the weekend: coverage is whole, not more."""
+    where = market(hourly(week_of_hours(FRIDAY_21, 60)), kind="fx", bar_ns=NS_PER_HOUR)
+    labels = judged(where, signal(entry_time=FRIDAY_21, end_time=FRIDAY_21 + NS_PER_DAY, **BOTH))
+    check(labels, {"outcome": NEUTRAL, "coverage": 1.0}, Flag(0))
 
 
 def test_a_week_in_the_currency_market_with_holes() -> None:

@@ -17,18 +17,20 @@ from tests.core.test_replay import random_candles
 from trading.core.candles import Candles, mirror
 from trading.core.indicators import atr
 
-Event = tuple[str, int, int, int, float]
+Event = tuple[str, int, int, int, float, int, int]
 
 
 def listed(events: SetupEvents) -> list[Event]:
     return [
-        (SETUPS[s], int(d), int(e), int(k), round(float(size), 9))
-        for s, d, e, k, size in zip(
+        (SETUPS[s], int(d), int(e), int(k), round(float(size), 9), int(low), int(high))
+        for s, d, e, k, size, low, high in zip(
             events.setup,
             events.direction,
             events.event_bar,
             events.known_bar,
             events.size_atr,
+            events.zone_low,
+            events.zone_high,
             strict=True,
         )
     ]
@@ -59,9 +61,13 @@ class Loop:
     def _bars(series: Candles) -> tuple[list[int], ...]:
         return tuple(getattr(series, x).tolist() for x in ("open", "high", "low", "close"))
 
-    def add(self, name: str, way: int, event: int, known: int, size: float) -> None:
+    def add(
+        self, name: str, way: int, event: int, known: int, size: float, zone: tuple[int, int]
+    ) -> None:
+        """`zone` as prices of the market, in any order."""
         if not np.isnan(self.a[known]):
-            self.found.append((name, way, event, known, round(size / self.a[known], 9)))
+            low, high = sorted(zone)
+            self.found.append((name, way, event, known, round(size / self.a[known], 9), low, high))
 
     def swing(self, i: int, way: int) -> int:
         """The last swing high known by bar i - 1, -1 for none."""
@@ -79,24 +85,32 @@ class Loop:
         if j < 0:
             return False
         if (way, j) not in taken and high[i] > high[j] > close[i]:
-            self.add("sweep", -way, j, i, high[i] - high[j])
+            self.add("sweep", -way, j, i, high[i] - high[j], (way * high[j],) * 2)
         if not (close[i] > high[j] >= close[i - 1]) or (way, j) in taken:
             return False
         taken.add((way, j))
         turn = last is not None and last[1] == -way and i - last[0] <= setups.TREND_MEMORY
-        self.add("choch" if turn else "bos", way, j, i, close[i] - high[j])
+        zone = (way * high[j],) * 2
+        self.add("choch" if turn else "bos", way, j, i, close[i] - high[j], zone)
         self._order_block(i, way, j)
         return True
 
-    def _order_block(self, i: int, way: int, j: int) -> None:
+    def displacement(self, i: int, way: int, j: int) -> tuple[int, int] | None:
+        """(last falling bar before a break of swing j at i, how far closes rose above it)."""
         open_, high, _, close = self.turned[way]
         falling = [b for b in range(j + 1, i) if close[b] < open_[b]]
         if not falling or np.isnan(self.a[i]):
+            return None
+        return falling[-1], max(close[falling[-1] + 1 : i + 1]) - high[falling[-1]]
+
+    def _order_block(self, i: int, way: int, j: int) -> None:
+        _, high, low, _ = self.turned[way]
+        block = self.displacement(i, way, j)
+        if block is None:
             return
-        b = falling[-1]
-        size = max(close[b + 1 : i + 1]) - high[b]
+        b, size = block
         if size >= self.a[i] or any(self.gap_at(t, way) for t in range(b + 1, i + 1)):
-            self.add("order_block", way, b, i, size)
+            self.add("order_block", way, b, i, size, (way * low[b], way * high[b]))
 
     def gap_at(self, i: int, way: int) -> int:
         open_, high, low, close = self.turned[way]
@@ -107,7 +121,8 @@ class Loop:
 
     def _gap(self, i: int, way: int) -> None:
         if self.gap_at(i, way):
-            self.add("fvg", way, i - 1, i, self.gap_at(i, way))
+            zone = (way * self.turned[way][1][i - 2], way * self.turned[way][2][i])
+            self.add("fvg", way, i - 1, i, self.gap_at(i, way), zone)
 
     def _breakout(self, i: int, way: int) -> None:
         _, high, _, close = self.turned[way]
@@ -115,7 +130,35 @@ class Loop:
             return
         level, before = max(high[i - 20 : i]), max(high[i - 21 : i - 1])
         if close[i] > level + 0.1 * self.a[i] and close[i - 1] <= before:
-            self.add("breakout", way, i, i, close[i] - level)
+            self.add("breakout", way, i, i, close[i] - level, (way * level,) * 2)
+
+    def miss(self, name: str, way: int, i: int) -> float:
+        """By how many half-points bar i failed the price rule of a setup, NaN where it did not
+        fail or where another of its rules failed."""
+        open_, high, low, close = self.turned[way]
+        a, miss = float(self.a[i]), float("nan")
+        j = self.swing(i, way)
+        if name in ("bos", "choch") and j >= 0:
+            broken = any(e[0] in ("bos", "choch") and e[1:3] == (way, j) for e in self.known(i - 1))
+            miss = miss if broken else high[j] - close[i]
+        elif name == "fvg" and close[i - 1] > open_[i - 1]:
+            miss = max(0.1 * a, 1) - (low[i] - high[i - 2])
+        elif name == "order_block" and any(
+            e[0] in ("bos", "choch") and e[1] == way and e[3] == i for e in self.found
+        ):
+            block = self.displacement(i, way, j)
+            miss = miss if block is None else a - block[1]
+        elif name == "breakout" and close[i - 1] <= max(high[i - 21 : i - 1]):
+            miss = max(high[i - 20 : i]) + 0.1 * a - close[i]
+        elif name == "sweep":
+            other = self.swing(i, -way)
+            _, highs, _, closes = self.turned[-way]
+            if other >= 0:
+                miss = max(highs[other] - highs[i], closes[i] - highs[other], 0)
+        return miss if miss >= 0 else float("nan")
+
+    def known(self, by: int) -> list[Event]:
+        return [event for event in self.found if event[3] <= by]
 
 
 @settings(max_examples=80, deadline=None)
@@ -154,8 +197,8 @@ def test_a_piece_of_the_series_tells_the_same(seed: int) -> None:
     start = 1000
     whole = [e for e in listed(detect(series)) if e[3] >= start + setups.LOOKBACK_BARS]
     piece = [
-        (name, way, event + start, known + start, size)
-        for name, way, event, known, size in listed(detect(series.rows(slice(start, None))))
+        (name, way, event + start, known + start, *rest)
+        for name, way, event, known, *rest in listed(detect(series.rows(slice(start, None))))
         if known >= setups.LOOKBACK_BARS
     ]
     assert len(whole) > 20
@@ -165,8 +208,8 @@ def test_a_piece_of_the_series_tells_the_same(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_upside_down(seed: int) -> None:
     series = random_candles(np.random.default_rng(seed), 600, step=4, quotes=False)
-    here = {(n, w, e, k, s) for n, w, e, k, s in listed(detect(series))}
-    there = {(n, -w, e, k, s) for n, w, e, k, s in listed(detect(mirror(series)))}
+    here = set(listed(detect(series)))
+    there = {(n, -w, e, k, s, -h, -low) for n, w, e, k, s, low, h in listed(detect(mirror(series)))}
     assert here == there
 
 
@@ -237,6 +280,21 @@ def test_a_level_is_forgotten(age: int, breaks: int) -> None:
     series = candles([*bars, (100, 112, 99, 111)])
     assert len(series) - 1 - 20 == age
     assert sum(event[0] == "bos" for event in listed(detect(series))) == breaks
+
+
+@pytest.mark.parametrize(
+    ("between", "kind"), [(setups.TREND_MEMORY, "choch"), (setups.TREND_MEMORY + 1, "bos")]
+)
+def test_a_trend_is_forgotten(between: int, kind: str) -> None:
+    """A break down, then so many bars later a break up."""
+    bars: list[Bar] = [(100, 103, 97, 100)] * 30
+    bars[10] = (100, 103, 90, 100)
+    bars.append((100, 101, 85, 88))  # breaks the swing low of bar 10
+    bars += [(88, 89, 87, 88)] * (between - 1)
+    bars[-20] = (88, 95, 87, 88)
+    bars.append((88, 97, 88, 96))  # breaks the swing high of twenty bars ago
+    breaks = [e for e in listed(detect(candles(bars))) if e[0] in ("bos", "choch")]
+    assert [(e[0], e[1], e[3]) for e in breaks] == [("bos", -1, 30), (kind, 1, 30 + between)]
 
 
 # --- claims --------------------------------------------------------------------------------------
@@ -351,7 +409,7 @@ def test_verify_agrees_with_the_list_of_emissions(seed: int) -> None:
     everything = np.full(30, 63, np.int32)
     until = series.time[np.minimum(t0 + rng.integers(0, 6, 30), len(series) - 1)] + MINUTE
     checked = verify(SetupView(MINUTE, series), side, entry, everything, until)
-    emitted = {(SETUPS.index(n), w, k) for n, w, _, k, _ in listed(detect(series))}
+    emitted = {(SETUPS.index(e[0]), e[1], e[3]) for e in listed(detect(series))}
     for i, last in enumerate(t0):
         for setup in range(len(SETUPS)):
             lags = [k for k in range(4) if (setup, int(side[i]), last - k) in emitted]
@@ -366,3 +424,31 @@ def test_verify_agrees_with_the_list_of_emissions(seed: int) -> None:
                 and series.time[last + k] + MINUTE <= until[i]
             ]
             assert checked.repaint[i, setup] == (not lags and bool(ahead))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), step=st.sampled_from([1, 4, 9]))
+def test_near_misses_agree_with_the_loop(seed: int, step: int) -> None:
+    rng = np.random.default_rng(seed)
+    series = random_candles(rng, 330, step=step, quotes=False)
+    loop, width = Loop(series), atr(series)
+    t0 = rng.integers(165, len(series), 12)
+    side = rng.choice([-1, 1], 12).astype(np.int8)
+    everything = np.full(12, 63, np.int32)
+    checked = verify(SetupView(MINUTE, series), side, series.time[t0] + MINUTE, everything)
+    for i, last in enumerate(t0.tolist()):
+        for setup, name in enumerate(SETUPS):
+            if checked.found[i, setup]:
+                assert np.isnan(checked.miss[i, setup])
+                assert not checked.marginal[i, setup]
+                continue
+            bars = range(last - 3, last + 1)
+            misses = np.array([loop.miss(name, int(side[i]), bar) for bar in bars])
+            in_atr = misses / width[last - 3 : last + 1]
+            near = bool(((in_atr < 0.1) | (misses <= 2)).any())
+            if name in ("bos", "choch"):
+                other = {"bos": "choch", "choch": "bos"}[name]
+                near |= any(e[0] == other and e[1] == side[i] and e[3] in bars for e in loop.found)
+            expected = np.nan if np.isnan(in_atr).all() else np.nanmin(in_atr)
+            np.testing.assert_allclose(checked.miss[i, setup], expected, err_msg=name)
+            assert checked.marginal[i, setup] == near, name
