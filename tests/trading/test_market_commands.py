@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, execute_from_command_line
+from django.db import connections
 
 from tests.trading.candle_texts import lines, text
 from trading.core.errors import FileError, OperatorError, Problem, RetryLaterError
@@ -34,13 +37,13 @@ def run(*args: str) -> str:
 
 def status(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
     """Exit status, stdout and stderr of a command line."""
-    from django.core.management import execute_from_command_line
-
     code = 0
-    try:
-        execute_from_command_line(["manage.py", *args])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
+    # A command line closes its connections at the end; the test still needs its own.
+    with mock.patch.object(connections, "close_all"):
+        try:
+            execute_from_command_line(["manage.py", *args])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -183,8 +186,6 @@ def test_every_problem_is_a_line_fatal_ones_first() -> None:
 
 
 def test_reading_a_command_imports_no_heavy_library() -> None:
-    import subprocess
-
     code = (
         "import django, sys; django.setup(); "
         "import trading.management.commands.import_ohlcv; "

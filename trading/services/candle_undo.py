@@ -85,7 +85,7 @@ def _take_out(series: CandleSeries, batch: ImportBatch) -> None:
 
 def _refuse_if_revised_later(series: CandleSeries, batch: ImportBatch, touched: I64) -> None:
     later = CandleRevision.objects.filter(series=series, batch_id__gt=batch.pk)
-    rows = later.values_list("time", "batch_id").iterator()
+    rows = list(later.values_list("time", "batch_id"))
     mine = set(touched.tolist())
     for time, batch_id in rows:
         if int(time.timestamp()) * NS_PER_SECOND in mine:
