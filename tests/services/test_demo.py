@@ -400,7 +400,7 @@ def _trade_audits(world: World) -> list[InsightAudit]:
 
 @pytest.mark.django_db
 def test_planted_causes_are_found(world: World, desk: Desk, record_property: Any) -> None:
-    """The first version found 52 of 54 first and 53 among the first three."""
+    """When this was written: 51 of 54 first, 53 among the first three."""
     ids = _trade_ids(world.account)
     ranked = {a.trade_id: [c.cause for c in a.causes.all()] for a in _trade_audits(world)}
     first, third = Counter[str](), Counter[str]()

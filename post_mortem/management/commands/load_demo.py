@@ -80,7 +80,7 @@ class Command(InquestCommand):
         login = f"user {s['user']}" + (f", password {s['password']}" if s["password"] else "")
         yield f"This page: {page}"
         yield f"Sign in:   {s['url']}  {login}"
-        yield "Remove it: python manage.py remove_demo"
+        yield "Remove it: the band on top of every page, or python manage.py remove_demo"
 
 
 def _counts(loaded: LoadSummary) -> dict[str, int]:

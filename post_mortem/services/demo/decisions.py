@@ -15,6 +15,7 @@ from .feed import (
     BLOCK,
     BREAKOUT,
     FADE,
+    IMBALANCE,
     STRUCTURE,
     Candidate,
     Strategy,
@@ -23,7 +24,7 @@ from .feed import (
     stop_points,
 )
 from .paths import REACHED, STOPPED, follow
-from .stories import OVERCONFIDENT, OVERCONFIDENT_FROM, Scene, clean_of, is_clean
+from .stories import OVERCONFIDENT, OVERCONFIDENT_FROM, Scene, by_price_alone, clean_of, is_clean
 
 LEAST_HISTORY = 9
 _WEEK = 7 * 24 * STEPS_PER_HOUR
@@ -57,7 +58,8 @@ def _misread(scene: Scene, model: Candidate) -> Candidate | None:
     plan = make_plan(scene.market, chart.symbol, side, step, distance, BREAKOUT.reward)
     ending = follow(scene.market, plan)
     found = Candidate(BREAKOUT, ("breakout",), bar, plan, ending)
-    return found if ending.reason == STOPPED and is_clean(scene.market, found) else None
+    lost = ending.reason == STOPPED and by_price_alone(scene.market, found)
+    return found if lost and is_clean(scene.market, found) else None
 
 
 def below_minimum_stories(scene: Scene, book: Book, trades: int = 2) -> None:
@@ -139,8 +141,8 @@ def revenge_stories(scene: Scene, book: Book, trades: int = 4) -> None:
             return
         if _loss_run(book, deal) < 2:
             continue
-        first, last = deal.exit_step + 6, deal.exit_step + 50
-        pool = clean_of(scene, (FADE, BREAKOUT), STOPPED, first, last)
+        first, last = deal.exit_step + 6, deal.exit_step + 56
+        pool = clean_of(scene, (FADE, BREAKOUT, IMBALANCE), STOPPED, first, last)
         for candidate in _free(book, by_hash(pool, "revenge"), 1):
             if _closed_between(book, deal.exit_step, candidate.plan.step):
                 continue

@@ -9,7 +9,7 @@ trade. Which candidate is taken follows a hash, never what the engine says of it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .deals import (
     Book,
@@ -38,7 +38,7 @@ from .feed import (
     stop_points,
 )
 from .market import Market
-from .paths import REACHED, STOPPED, follow
+from .paths import REACHED, STOPPED, bar_of, follow
 
 OVERCONFIDENT_FROM = 42 * 24 * STEPS_PER_HOUR  # Monday of the seventh week
 OVERCONFIDENT = "structure-2"
@@ -145,6 +145,9 @@ def _is_hurt(market: Market, story: MarketStory, event: Event, candidate: Candid
     minutes = (ending.step - event.first) / 2
     if ending.reason != STOPPED or not story.soonest <= minutes <= story.latest:
         return False
+    # A wide spread is part of a gap in thin trading, and of no other event.
+    if story.kind != GAP and not by_price_alone(market, candidate):
+        return False
     around = disturbances(market.events, plan.symbol, plan.step, ending.step)
     if any(e.key != event.key and e.kind != "trend" for e in around) or event not in around:
         return False
@@ -166,10 +169,19 @@ def is_clean(market: Market, candidate: Candidate) -> bool:
     return lasted and not disturbances(market.events, plan.symbol, plan.step, ending.step)
 
 
+def by_price_alone(market: Market, candidate: Candidate) -> bool:
+    """Stopped at mid prices too, in the same bar and by a point more: the spread had no part."""
+    bar_ends = (bar_of(candidate.ending.step) + 1) * STEPS_PER_BAR - 1
+    plan = replace(candidate.plan, stop=candidate.plan.stop - candidate.plan.side)
+    at_mid = follow(market, plan, last=bar_ends, mid=True)
+    return at_mid.reason == STOPPED
+
+
 def clean_of(
     scene: Scene, strategies: Sequence[object], reason: str, first: int = 0, last: int = 1 << 40
 ) -> list[Candidate]:
-    """Undisturbed candidates that end one way, entered in steps [first, last)."""
+    """Undisturbed candidates that end one way, entered in steps [first, last); those that were
+    stopped, by prices alone."""
     return [
         c
         for c in scene.candidates
@@ -177,6 +189,7 @@ def clean_of(
         and c.ending.reason == reason
         and first <= c.plan.step < last
         and is_clean(scene.market, c)
+        and (reason != STOPPED or by_price_alone(scene.market, c))
     ]
 
 
@@ -223,11 +236,18 @@ def _eaten_by_costs(market: Market, candidate: Candidate) -> Deal | None:
 def spread_stories(scene: Scene, book: Book, trades: int = 2) -> None:
     """Stopped by a wide spread alone: mid prices never touched the stop and went on to win."""
     taken = 0
-    for candidate in by_hash(clean_of(scene, (BREAKOUT, FADE), STOPPED), "spread"):
+    pool = [
+        c
+        for c in scene.candidates
+        if c.strategy in (BREAKOUT, FADE)
+        and c.ending.reason == STOPPED
+        and is_clean(scene.market, c)
+        and follow(scene.market, c.plan, mid=True).reason == REACHED
+    ]
+    for candidate in by_hash(pool, "spread"):
         if taken == trades:
             return
-        paper = follow(scene.market, candidate.plan, mid=True)
-        if paper.reason == REACHED and book.is_free(candidate, candidate.ending.step):
+        if book.is_free(candidate, candidate.ending.step):
             planted = Planted("spread_slippage", "a wide spread reached the stop, mid prices not")
             book.take(plain_deal(scene.market, candidate, planted=planted))
             taken += 1
