@@ -432,8 +432,9 @@ def view_cause(numbers: CauseNumbers, label: str, summary: str, facts: Sequence[
 def split_causes(
     views: Sequence[CauseView],
 ) -> tuple[tuple[CauseView, ...], tuple[CauseView, ...], tuple[CauseView, ...]]:
-    """Ranked (fired, and unknown where it ranks), ruled out, and could not check."""
-    ranked = sorted((v for v in views if v.rank > 0), key=lambda v: v.rank)
+    """Ranked (fired, and unknown where it ranks first), ruled out, and could not check."""
+    named = (v for v in views if v.rank == 1 or (v.rank > 0 and v.cause != "unknown"))
+    ranked = sorted(named, key=lambda v: v.rank)
     rest = [v for v in views if v.rank == 0 and v.cause != "unknown"]
     ruled_out = [v for v in rest if v.status == Status.NOT_FIRED and not v.missing]
     unchecked = [v for v in rest if v.status == Status.ABSTAINED or v.missing]

@@ -69,10 +69,10 @@ FIRED: Mapping[str, tuple[Line, ...]] = {
             "context",
             "Efficiency ratio {er_before} before the entry, {er_after} since",
         ),
-        Line("volatility", "context", "Volatility {vol_ratio} of what it was before the entry"),
+        Line("volatility", "context", "Volatility was {vol_ratio} what it was before the entry"),
     ),
     "volatility_spike": (
-        Line("spike", "for", "Volatility rose to {v_star} of its level before the entry"),
+        Line("spike", "for", "Volatility rose to {v_star} its level before the entry"),
         Line("window", "context", "Seen over {window_bars} up to the exit"),
         Line(
             "noise",
@@ -226,7 +226,7 @@ RULED: Mapping[str, tuple[Line, ...]] = {
         Line(
             "calm",
             "against",
-            "Volatility before the exit was {v_star} of its level before the entry",
+            "Volatility before the exit was {v_star} its level before the entry",
         ),
     ),
     "liquidity_event": (

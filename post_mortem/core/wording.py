@@ -122,7 +122,8 @@ def _bar_time(line: Line, numbers: CauseNumbers, subject: Subject) -> int | None
 
 def cause_drafts(subject: Subject, findings: Sequence[CauseNumbers]) -> list[Draft]:
     """Facts of all causes: ranked ones first, then those ruled out, in CAUSES order."""
-    ranked = sorted((f for f in findings if f.rank > 0), key=lambda f: f.rank)
+    named = (f for f in findings if f.rank == 1 or (f.rank > 0 and f.cause != "unknown"))
+    ranked = sorted(named, key=lambda f: f.rank)
     rest = sorted((f for f in findings if f.rank == 0), key=lambda f: CAUSES.index(f.cause))
     drafts = [d for f in ranked for d in _drafts_of(FIRED[f.cause], f, subject)]
     for numbers in rest:

@@ -15,7 +15,7 @@ from post_mortem.core.advice import Advice
 from post_mortem.core.evidence import CauseView, Evidence, Fact, LabelNumbers, Subject
 from post_mortem.core.types import ExitReason, Outcome, Status
 
-NARRATOR_VERSION = "offline-1"
+NARRATOR_VERSION = "offline-2"
 Narrative = dict[str, Any]
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\.([a-z_0-9]+)\}")
@@ -178,11 +178,10 @@ def _context(evidence: Evidence) -> dict[str, Any]:
     )  # fmt: skip
     shows = [_cited(fact) for fact in evidence.facts if fact.cause in market and fact.side == "for"]
     ruled = [view for view in evidence.ruled_out if view.cause in market]
-    summary = ""
     if ruled:
         names = ", ".join(view.label.lower() for view in ruled)
-        summary = f"Checked and ruled out: {names}."
-    return {"summary": summary, "what_the_evidence_shows": shows}
+        shows.append(f"Checked and ruled out: {names}.")
+    return {"summary": "", "what_the_evidence_shows": shows}
 
 
 def _factors(evidence: Evidence) -> list[dict[str, Any]]:
