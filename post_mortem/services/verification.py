@@ -30,6 +30,7 @@ from post_mortem.selectors.stored import causes_of, stored_rows
 from post_mortem.services.audit_writer import row_values
 from post_mortem.services.audits import judge
 from trading.core.errors import OperatorError
+from trading.core.types import SIGNAL_HORIZONS, Horizon
 from trading.selectors.candles import forget_decoded
 
 _SHOWN = 1000
@@ -116,21 +117,33 @@ class _Check:
     seen: set[int] = field(default_factory=set)
 
     def signals(self, signal_ids: Sequence[int]) -> None:
-        """Check the audits of some signals; what cannot be read is narrowed down to one."""
-        selection = Selection(signal_ids=tuple(signal_ids))
+        """Check the audits of some signals; what cannot be read is narrowed down."""
         try:
-            for group in groups(selection):
-                for cases in group_batches(selection, group):
-                    self.batch(cases)
-        except OperatorError as error:
-            if len(signal_ids) == 1:
-                for audit_id, signal in self.wanted.items():
-                    if signal == signal_ids[0] and audit_id not in self.seen:
+            self._run(Selection(signal_ids=tuple(signal_ids)))
+        except OperatorError:
+            if len(signal_ids) > 1:
+                middle = len(signal_ids) // 2
+                self.signals(signal_ids[:middle])
+                self.signals(signal_ids[middle:])
+            else:
+                self._each_horizon(signal_ids[0])
+
+    def _each_horizon(self, signal: int) -> None:
+        for horizon in (*SIGNAL_HORIZONS, str(Horizon.TRADE)):
+            of_trade = horizon == Horizon.TRADE
+            horizons = () if of_trade else (horizon,)
+            try:
+                self._run(Selection(signal_ids=(signal,), horizons=horizons, trades=of_trade))
+            except OperatorError as error:
+                mine = InsightAudit.objects.filter(signal=signal, horizon=horizon)
+                for audit_id in mine.order_by("pk").values_list("pk", flat=True):
+                    if audit_id in self.wanted and audit_id not in self.seen:
                         self.judged(audit_id, error.detail)
-                return
-            middle = len(signal_ids) // 2
-            self.signals(signal_ids[:middle])
-            self.signals(signal_ids[middle:])
+
+    def _run(self, selection: Selection) -> None:
+        for group in groups(selection):
+            for cases in group_batches(selection, group):
+                self.batch(cases)
 
     def batch(self, cases: CasesOf) -> None:
         stored = stored_rows(cases, *_FIELDS, *_COMPARED)
