@@ -22,8 +22,9 @@ NEWS_BEFORE_NS = 12 * NS_PER_MINUTE  # a jump may follow a release by so much
 NEWS_AFTER_NS = 6 * NS_PER_MINUTE  # or precede it (leaks, clocks), at least by one bar
 IMPACT_WEIGHT = np.array([0.0, 0.6, 1.0])
 NO_SURPRISE_WEIGHT = 0.35
-SETUP_SUBTYPES = ("present", "absent", "repaint", "wrong_side", "marginal")
-SETUP_STRENGTH = np.array([0.0, 1.0, 1.0, 1.0, 0.4])
+SETUP_SUBTYPES = ("absent", "repaint", "wrong_side", "marginal", "present")
+_ABSENT, _REPAINT, _WRONG_SIDE, _MARGINAL, _PRESENT = range(len(SETUP_SUBTYPES))
+SETUP_STRENGTH = np.array([1.0, 1.0, 1.0, 0.4, 0.0])
 _GATHER_CELLS = 4_000_000
 
 
@@ -63,7 +64,7 @@ class ClaimedSetups:
 
     @property
     def misidentified(self) -> Bool:
-        return self.subtype >= 1
+        return self.subtype < _PRESENT
 
 
 # --- thin trading -----------------------------------------------------------------------------
@@ -216,17 +217,17 @@ def claimed_setups(batch: CaseBatch, life: Life) -> ClaimedSetups:
         subtype=np.where(known, code[at_worst], np.nan),
         setup=np.where(known, worst, np.nan),
         lag=np.where(known & (lag[at_worst] >= 0), lag[at_worst], np.nan),
-        shortfall=np.where(known & (code[at_worst] > 0), miss[at_worst], np.nan),
+        shortfall=np.where(known & (code[at_worst] != _PRESENT), miss[at_worst], np.nan),
         strength=np.where(known, weight[at_worst], 0.0),
         claimed=checked.sum(axis=1),
-        present=(checked & (code == 0)).sum(axis=1),
+        present=(checked & (code == _PRESENT)).sum(axis=1),
         missing=missing,
     )
 
 
 def _setup_codes(found: Verification) -> I64:
     """Index into SETUP_SUBTYPES of each claim."""
-    code = np.where(found.marginal, 4, 1)
-    code = np.where(found.repaint, 2, code)
-    code = np.where(found.wrong_side, 3, code)
-    return np.where(found.found, 0, code).astype(np.int64)
+    code = np.where(found.marginal, _MARGINAL, _ABSENT)
+    code = np.where(found.repaint, _REPAINT, code)
+    code = np.where(found.wrong_side, _WRONG_SIDE, code)
+    return np.where(found.found, _PRESENT, code).astype(np.int64)

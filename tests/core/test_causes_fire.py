@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from post_mortem.core.causes import FACTS
 from post_mortem.core.evidence import CauseNumbers
 from post_mortem.core.labeler import label
+from post_mortem.core.lines import SUMMARIES
 from post_mortem.core.portable import parse_case
 from post_mortem.core.rca import diagnose
 from post_mortem.core.record import read_record, records
 from post_mortem.core.replay import replay
+from post_mortem.core.surroundings import SETUP_SUBTYPES
 from post_mortem.core.types import Status
+from post_mortem.core.wording import cause_summary
 from tests.core import simulate
 
 Case = dict[str, Any]
@@ -419,6 +423,25 @@ def test_a_setup_that_was_not_there_silences_the_false_positive() -> None:
     found = edited("detector_misid", bad_history)
     assert found["detector_misid"].status == Status.FIRED
     assert found["false_positive"].status == Status.NOT_FIRED
+
+
+def test_every_subtype_that_can_fire_has_its_own_sentence() -> None:
+    for cause, sentences in SUMMARIES.items():
+        choices = next((spec.choices for spec in FACTS[cause] if spec.key == "subtype"), ())
+        fires = [choice for choice in choices if choice != "present"]
+        assert list(choices[: len(fires)]) == fires
+        assert len(sentences) == max(len(fires), 1), cause
+
+
+def test_an_absent_setup_is_called_absent() -> None:
+    found = edited("detector_misid", nothing)["detector_misid"]
+    subtype = SETUP_SUBTYPES[int(found.facts["subtype"])]
+    wording = {
+        "absent": "not on the candles",
+        "repaint": "later candles",
+        "wrong_side": "other way",
+    }
+    assert wording[subtype] in cause_summary(found)
 
 
 # --- when causes run ------------------------------------------------------------------------------
