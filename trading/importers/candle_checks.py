@@ -11,6 +11,7 @@ import datetime as dt
 
 import numpy as np
 
+from trading.core.errors import FileError
 from trading.core.instruments import InstrumentSpec
 from trading.core.sessions import UNKNOWN_BARS, expected_bars
 from trading.core.types import (
@@ -47,19 +48,7 @@ def check_series(
     time, line, civil = raw.time[keep], raw.line[keep], raw.civil[keep]
     timeframe = _timeframe(time, line, raw, options, log)
     log.raise_if_fatal()
-    assert timeframe is not None  # noqa: S101  (a missing one is fatal)
-    bar_ns = timeframe_ns(timeframe.value)
-    _check_grid(time, civil, line, bar_ns, log)
-    missing = _report_gaps(time, line, bar_ns, spec.kind, log)
-    if spec.kind == "fx":
-        _report_clock_shift(time, line, bar_ns, log)
-    if time[-1] + bar_ns > options.now_ns:
-        log.add(
-            "unfinished_bar",
-            "the last bar is not over yet: import it again later",
-            rows=line[-1:],
-            fatal=False,
-        )
+    missing = _check_times(time, civil, line, timeframe_ns(timeframe.value), spec, options, log)
     log.raise_if_fatal()
     notes = raw.notes if missing is not None else (*raw.notes, _hours_unknown(spec))
     volume: F64 | None = None if raw.volume is None else raw.volume[keep]
@@ -81,6 +70,29 @@ def check_series(
         problems=(*raw.problems, *log.problems),
         residue=None if raw.residue is None else raw.residue[keep],
     )
+
+
+def _check_times(
+    time: I64,
+    civil: I64,
+    line: I64,
+    bar_ns: int,
+    spec: InstrumentSpec,
+    options: ReadOptions,
+    log: ProblemLog,
+) -> int | None:
+    """Checks that need the length of a bar; returns how many bars are missing, None unknown."""
+    _check_grid(time, civil, line, bar_ns, log)
+    if spec.kind == "fx":
+        _report_clock_shift(time, line, bar_ns, log)
+    if time[-1] + bar_ns > options.now_ns:
+        log.add(
+            "unfinished_bar",
+            "the last bar is not over yet: import it again later",
+            rows=line[-1:],
+            fatal=False,
+        )
+    return _report_gaps(time, line, bar_ns, spec.kind, log)
 
 
 def _hours_unknown(spec: InstrumentSpec) -> str:
@@ -139,7 +151,7 @@ def _report_repeats(
 
 def _timeframe(
     time: I64, line: I64, raw: RawCandles, options: ReadOptions, log: ProblemLog
-) -> Hint | None:
+) -> Hint:
     """The length of a bar: given, stated by the file, or the most frequent step."""
     stated = raw.timeframe
     if options.timeframe:
@@ -149,7 +161,7 @@ def _timeframe(
         if modal == 0 or share < 0.5 or modal % NS_PER_SECOND:
             detail = "the length of a bar is not clear: declare it with --timeframe, like 5m"
             log.add("timeframe_required", detail, column="timeframe")
-            return None
+            raise FileError(log.file, log.problems)
         return Hint(timeframe_name(modal), "content")
     bar_ns = timeframe_ns(stated.value)
     finer = modal and modal < bar_ns and share >= 0.5
