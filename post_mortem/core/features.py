@@ -96,10 +96,10 @@ def market_features(market: Market) -> Features:
     """All features of one market, whatever the cases."""
     candles = market.candles
     whole = _close_returns(candles.time, candles.close)
-    r = whole * RETURN_UNIT
+    r: F64 = whole.astype(np.float64) * RETURN_UNIT
     season = seasonality(market, r)
     d_whole = np.rint(whole / season).astype(np.int64)
-    d = d_whole * RETURN_UNIT
+    d: F64 = d_whole.astype(np.float64) * RETURN_UNIT
     sigma = bipower_sigma(market, d)
     z = d / sigma[:-1]
     calm = np.abs(z) <= JUMP_OUT_OF_NOISE
@@ -262,7 +262,8 @@ def _average_true_range(market: Market) -> F64:
     sums = prefix(high - low)
     stop = np.arange(1, n + 1, dtype=np.int64)
     start = window_start(candles.time, stop, ATR_BARS, market.bar_ns)
-    return (sums[stop] - sums[start]) / np.maximum(stop - start, 1)
+    mean: F64 = (sums[stop] - sums[start]) / np.maximum(stop - start, 1)
+    return mean
 
 
 def _opening_gap(market: Market) -> I64:

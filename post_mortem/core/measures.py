@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from post_mortem.core.features import (
     LONGEST_HOLE_NS,
@@ -130,14 +129,13 @@ def _in_r(batch: CaseBatch, life: Life, log_move: F64) -> F64:
     return moved
 
 
-def _largest_adverse(batch: CaseBatch, values: NDArray[np.generic], lo: I64, hi: I64) -> I64:
+def _largest_adverse(batch: CaseBatch, values: F64 | I64, lo: I64, hi: I64) -> I64:
     """Index in [lo, hi] of the lowest value for longs, of the highest for shorts."""
     result = lo.copy()
     for side in (1, -1):
         rows = np.flatnonzero((batch.side == side) & (hi >= lo))
         if rows.size:
-            turned = -values if side == 1 else values  # type: ignore[operator]
-            result[rows] = range_argmax(turned, lo[rows], hi[rows])
+            result[rows] = range_argmax(-side * values, lo[rows], hi[rows])
     return result
 
 
@@ -171,7 +169,8 @@ def _already_wild(features: Features, bar: I64) -> F64:
     recent = _mean_range(features, start, bar, least=JUST_BEFORE_BARS // 2)
     ratio = recent / _mean_range(features, usual_start, bar)
     chance = 1 + CHANCE_OF_WINDOW / np.sqrt(JUST_BEFORE_BARS)
-    return np.fmax(ratio / chance, 1.0)
+    wilder: F64 = np.fmax(ratio / chance, 1.0)
+    return wilder
 
 
 def volatility_rise(features: Features, life: Life) -> Volatility:

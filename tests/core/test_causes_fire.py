@@ -441,7 +441,7 @@ def test_an_absent_setup_is_called_absent() -> None:
         "repaint": "later candles",
         "wrong_side": "other way",
     }
-    assert words[subtype] in cause_summary(found)
+    assert wording[subtype] in cause_summary(found)
 
 
 # --- when causes run ------------------------------------------------------------------------------
