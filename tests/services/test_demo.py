@@ -526,6 +526,10 @@ def test_the_command_prints_a_complete_post_mortem(world: World) -> None:
     again = StringIO()
     call_command("load_demo", stdout=again)
     assert again.getvalue() == text
+    quick_start = (ROOT / "README.md").read_text().partition("Some lines of what it prints:")[2]
+    pasted = quick_start.split("```")[1].strip().splitlines()
+    missing = set(pasted) - {"..."} - set(text.splitlines())
+    assert not missing, "README.md shows other lines than the demo prints: paste them again"
 
 
 @pytest.mark.django_db
