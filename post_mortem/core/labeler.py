@@ -74,7 +74,8 @@ def label(batch: CaseBatch, paths: Paths) -> Labels:
     result = _result(batch, paths)
     below = batch.score < batch.min_score
     verdict = _verdict(batch, paths, data, result)
-    filtered = below & ~batch.is_trade
+    # What was executed was taken all the same: that is a finding about it, not a filter.
+    filtered = below & ~batch.executed
     outcome = np.where(filtered, Outcome.FILTERED_OUT, verdict).astype(np.int8)
     unfilled = verdict == Outcome.FILTERED_OUT
     shadow = np.where(filtered & ~unfilled, verdict, 0).astype(np.int8)
