@@ -76,8 +76,9 @@ def integers(column: Column, none: int = -1) -> I64:
 
 def times(column: Column) -> I64:
     """Times as ns UTC, None as NO_TIME."""
-    if any(getattr(value, "tzinfo", None) is not None for value in column[:1]) or None in column:
-        column = [None if v is None else _naive(v) for v in column]
+    first = next((value for value in column if value is not None), None)
+    if isinstance(first, datetime):
+        column = [None if value is None else _naive(value) for value in column]
     parsed = np.array(column, dtype="datetime64[us]").astype(np.int64)
     known = parsed != np.iinfo(np.int64).min
     return np.where(known, parsed * _NS_PER_US, NO_TIME)

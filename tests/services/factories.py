@@ -7,10 +7,25 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 from django.contrib.auth import get_user_model
 
+from post_mortem.selectors.columns import utc_ns
+from trading.core.candles import Candles
 from trading.core.instruments import describe
-from trading.models import Account, Desk, Instrument, Membership, Role, Signal, Trade
+from trading.core.types import SeriesKind, timeframe_ns
+from trading.models import (
+    Account,
+    CandleSeries,
+    Desk,
+    ImportBatch,
+    Instrument,
+    Membership,
+    Role,
+    Signal,
+    Trade,
+)
+from trading.services.candles import SeriesKey, store_candles
 
 MONDAY = datetime(2024, 3, 4, tzinfo=UTC)
 _numbers = itertools.count(1)
@@ -71,3 +86,44 @@ def make_trade(signal: Signal, **changes: Any) -> Trade:
         "take_profit": signal.take_profit,
     }
     return Trade.objects.create(**(fields | changes))
+
+
+def make_candles(
+    instrument: Instrument,
+    closes: Any,
+    *,
+    start: datetime = MONDAY,
+    timeframe: str = "1m",
+    source: str = "test",
+    desk: Desk | None = None,
+) -> CandleSeries:
+    """Bars without gaps whose closes (in points) are given; each reaches a point beyond."""
+    close = 2 * np.asarray(closes, np.int64)
+    opened = np.concatenate([close[:1], close[:-1]])
+    step = timeframe_ns(timeframe)
+    time = utc_ns(start) + np.arange(close.size, dtype=np.int64) * step
+    high, low = np.maximum(opened, close) + 2, np.minimum(opened, close) - 2
+    batch = ImportBatch.objects.create(
+        kind="candles", desk=desk, file_name="test", file_sha256="", format="test"
+    )
+    key = SeriesKey(
+        instrument=instrument,
+        timeframe=timeframe,
+        source=source,
+        kind=SeriesKind.TRADE,
+        desk=desk,
+    )
+    series, _ = store_candles(
+        key=key, candles=Candles(time, opened, high, low, close), batch=batch, revise=True
+    )
+    return series
+
+
+def walk(bars: int, seed: int = 1, start: int = 110_000, step: float = 8.0) -> Any:
+    """Closes of a seeded random walk, in points."""
+    rng = np.random.default_rng(seed)
+    return start + np.rint(np.cumsum(rng.standard_normal(bars) * step)).astype(np.int64)
+
+
+def price(points: int) -> Decimal:
+    return Decimal(int(points)) / 100_000
