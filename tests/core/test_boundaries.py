@@ -369,6 +369,13 @@ RESULTS = [
         flags=Flag.BELOW_THRESHOLD,
     ),
     Row(
+        "a signal that was taken below the minimum is judged, and flagged",
+        [F, (100, 120, 99, 110), F, F],
+        {"outcome": SUCCEEDED, "shadow_outcome": 0, "r": 2.0},
+        case=BOTH | {"score": 54.9, "min_score": 55.0, "executed": True},
+        flags=Flag.BELOW_THRESHOLD,
+    ),
+    Row(
         "a score at the minimum is not filtered out",
         [F, (100, 120, 99, 110), F, F],
         {"outcome": SUCCEEDED, "shadow_outcome": 0},
