@@ -67,6 +67,22 @@ def floats(column: Column) -> F64:
     return np.array(column, dtype=np.float64)
 
 
+def readable_floats(column: Column) -> F64:
+    """As `floats`, but text that is no number is NaN: for rows that are only looked back on, where
+    one damaged row may not stop the cases after it."""
+    try:
+        return floats(column)
+    except ValueError:
+        return np.array([_float(value) for value in column], np.float64)
+
+
+def _float(value: Any) -> float:
+    try:
+        return float("nan") if value is None else float(value)
+    except ValueError:
+        return float("nan")
+
+
 def integers(column: Column, none: int = -1) -> I64:
     """Whole numbers as int64, None as `none`."""
     if None in column:

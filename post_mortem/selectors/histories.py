@@ -26,7 +26,7 @@ from trading.core.candles import F64, I64
 from trading.core.types import HORIZON_NS, NS_PER_SECOND, Horizon
 from trading.models import Signal, Trade
 
-from .columns import Column, coded, fetch, floats, from_ns, integers, times
+from .columns import Column, coded, fetch, from_ns, integers, readable_floats, times
 
 LIMIT = 500
 RESULT_HORIZON = Horizon.D7
@@ -135,12 +135,14 @@ class _TradeResults:
 
 
 def _trade_results(rows: dict[str, Column]) -> _TradeResults:
-    side, entry, left = (floats(rows[name]) for name in ("side", "entry_price", "exit_price"))
-    requested = floats(rows["requested_entry"])
+    side, entry, left = (
+        readable_floats(rows[name]) for name in ("side", "entry_price", "exit_price")
+    )
+    requested = readable_floats(rows["requested_entry"])
     planned = np.where(np.isnan(requested), entry, requested)
-    stop, target = floats(rows["stop_loss_initial"]), floats(rows["take_profit"])
-    target = np.where(np.isnan(target), floats(rows["signal__take_profit"]), target)
-    net, gross = floats(rows["net_pnl"]), floats(rows["gross_pnl"])
+    stop, target = readable_floats(rows["stop_loss_initial"]), readable_floats(rows["take_profit"])
+    target = np.where(np.isnan(target), readable_floats(rows["signal__take_profit"]), target)
+    net, gross = readable_floats(rows["net_pnl"]), readable_floats(rows["gross_pnl"])
     move = side * (left - entry)
     risk = np.abs(planned - stop)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -157,7 +159,7 @@ def trade_log(rows: dict[str, Column], kind: str, quote: str, entry: I64) -> Tra
     known = times(rows["closed_at"])
     results = _trade_results(rows)
     kinds, quotes = rows["instrument__kind"], rows["instrument__quote"]
-    quantity, price = floats(rows["quantity"]), floats(rows["entry_price"])
+    quantity, price = readable_floats(rows["quantity"]), readable_floats(rows["entry_price"])
     lots = kind in _LOT_KINDS
     comparable = [
         (k in _LOT_KINDS) if lots else (k not in _LOT_KINDS and q == quote)
@@ -174,7 +176,7 @@ def pool_of_trades(rows: dict[str, Column], instrument_id: int) -> Pool:
         known=times(rows["closed_at"]),
         won=results.net > 0,
         decided=results.net != 0,
-        score=floats(rows["signal__score"]),
+        score=readable_floats(rows["signal__score"]),
         version=tuple(map(version_key, rows["signal__model_version"], rows["signal__strategy"])),
         here=integers(rows["instrument_id"]) == instrument_id,
         timeframe=tuple(rows["signal__timeframe"]),
@@ -205,7 +207,7 @@ def pool_of_signals(rows: dict[str, Column], results: SignalResults) -> Pool:
     """`rows` as asked for by the case selector; `results` point into them."""
     at = results.row
     entry, stop, target = (
-        floats(rows[name])[at] for name in ("entry_price", "stop_loss", "take_profit")
+        readable_floats(rows[name])[at] for name in ("entry_price", "stop_loss", "take_profit")
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.abs(target - entry) / np.where(entry != stop, np.abs(entry - stop), np.nan)
@@ -218,7 +220,7 @@ def pool_of_signals(rows: dict[str, Column], results: SignalResults) -> Pool:
         known=results.known,
         won=results.won,
         decided=np.ones(at.shape[0], bool),
-        score=floats(rows["score"])[at],
+        score=readable_floats(rows["score"])[at],
         version=tuple(map(version_key, pick("model_version"), pick("strategy"))),
         here=np.ones(at.shape[0], bool),
         timeframe=tuple(pick("timeframe")),
