@@ -36,8 +36,9 @@ def _costs(judged: Judged) -> Change | None:
     for fact in judged.evidence.facts:
         paper = fact.slots.get("paper_r")
         if fact.cause == "spread_slippage" and paper:
+            still = ", still a loss" if paper.startswith(display.MINUS) else ""
             return Change(
-                f"At mid prices and without costs: {paper}.",
+                f"At mid prices and without costs: {paper}{still}.",
                 "The same stop and target, replayed on the mid.",
                 (fact,),
             )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from django.contrib import messages
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -19,6 +22,18 @@ from .shell import page, show
 
 _HISTORY = 50
 _UNPROCESSABLE = 422
+# Importers name the options of their commands; on this page they are fields.
+_FIELDS = {
+    "map": "Columns of a table",
+    "symbol": "Symbol",
+    "timeframe": "Timeframe",
+    "tz": "Time zone of the file",
+    "year": "Year of dates without one",
+    "date-order": "Dates like 01/02/2024",
+    "dialect": "1,2345 means 1.2345",
+    "skip-bad-rows": "Skip bad rows",
+}
+_OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?: (?:decimal-comma|dmy|mdy))?")
 
 
 @page("GET", "HEAD", "POST")
@@ -56,14 +71,26 @@ def _uploaded(
         summary = run(upload, user=viewer.user, dry_run=dry_run)
         found["report"] = report_of(upload.kind, summary)
     except FileError as error:
-        found["problems"], found["error"], status = error.problems, error, _UNPROCESSABLE
+        found["error"], status = in_fields(error.detail), _UNPROCESSABLE
+        found["problems"] = [replace(p, detail=in_fields(p.detail)) for p in error.problems]
     except UserError as error:
-        found["error"], status = error, _UNPROCESSABLE
+        found["error"], status = in_fields(error.detail), _UNPROCESSABLE
     if request.headers.get("X-Requested-With") == "fetch":
         context |= found
         return show(request, viewer, "post_mortem/_import_result.html", context, status)
     context |= found | {"history": _history(viewer)}
     return show(request, viewer, "post_mortem/import.html", context, status)
+
+
+def in_fields(text: str) -> str:
+    """A message with the page's fields in place of a command's options."""
+    return _OPTION.sub(
+        lambda m: (
+            f"\N{LEFT DOUBLE QUOTATION MARK}{_FIELDS.get(m[1], m[1])}"
+            "\N{RIGHT DOUBLE QUOTATION MARK}"
+        ),
+        text,
+    )
 
 
 def _history(viewer: Viewer) -> list[ImportBatch]:
@@ -82,6 +109,8 @@ def undo(request: HttpRequest, viewer: Viewer, batch_id: int) -> HttpResponse:
 
 @page("POST")
 def remove_demo_desk(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    remove_demo(user=viewer.user)
-    messages.success(request, "The simulated desk is gone.")
+    if remove_demo(user=viewer.user)["desks"]:
+        messages.success(request, "The simulated desk is gone.")
+    else:
+        messages.error(request, "Only who runs the simulated desk may remove it.")
     return redirect("pages:dashboard")

@@ -27,7 +27,7 @@ from trading.models import CandleSeries, Instrument, NewsEvent
 from trading.selectors.candles import load_candles
 
 MAX_BARS = 1500
-_COMFORTABLE = 420  # bars on screen by default
+_COMFORTABLE = 280  # bars on screen by default
 _STEPS = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
 _BEFORE, _AFTER = 60, 30  # bars of context at least
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,6 +40,7 @@ class Life:
     side: int
     entry_time: datetime
     entry_price: float
+    planned_entry: float
     exit_time: datetime | None
     exit_price: float | None
     end_time: datetime
@@ -50,7 +51,8 @@ class Life:
 
     @property
     def risk(self) -> float | None:
-        return None if self.stop is None else abs(self.entry_price - self.stop) or None
+        """As the labels count it: from the planned entry to the initial stop."""
+        return None if self.stop is None else abs(self.planned_entry - self.stop) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,8 @@ def _levels(life: Life, point: Decimal) -> list[dict[str, Any]]:
     for kind, name, value in named:
         if value is None:
             continue
-        in_r = display.r_multiple(life.side * (value - entry) / risk) if risk else ""
+        planned = life.side * (value - life.planned_entry)
+        in_r = display.r_multiple(planned / risk) if risk else ""
         text = name if kind == "entry" else f"{name} {in_r}".strip()
         shown = display.price(value, point)
         levels.append({"kind": kind, "price": value, "text": text, "shown": shown})

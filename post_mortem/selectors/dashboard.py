@@ -204,12 +204,12 @@ def _cuts(trades: list[ClosedTrade], values: F64, zone: ZoneInfo) -> tuple[Cut, 
 
     ways: tuple[tuple[str, str, Callable[[ClosedTrade], Iterable[tuple[str, str]]]], ...] = (
         ("Weekday opened", "weekday", lambda t: [_weekday(local(t))]),
-        ("Hour opened", "hour", lambda t: [(f"{local(t):%H}:00", str(local(t).hour))]),
         ("Held", "duration", lambda t: [_holding(t)]),
         ("Symbol", "symbol", lambda t: [(t.symbol, t.symbol)]),
         ("Setup", "setup", lambda t: [(name, name) for name in t.setups]),
         ("Strategy", "strategy", lambda t: [(t.strategy, t.strategy)] if t.strategy else []),
         ("Side", "side", lambda t: [(t.side, t.side)]),
+        ("Hour opened", "hour", lambda t: [(f"{local(t):%H}:00", str(local(t).hour))]),
     )
     cuts = (_cut(title, key, [way(t) for t in trades], values) for title, key, way in ways)
     return tuple(cut for cut in cuts if cut.slices)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from post_mortem.core import display
-from post_mortem.core.evidence import posterior_word
+from post_mortem.core.evidence import Fact, posterior_word
 from post_mortem.models.audits import CAUSE_LABELS
 from post_mortem.pages import formats
 from post_mortem.pages.ribbon import Ribbon, draw
@@ -140,6 +140,22 @@ def number(value: float, places: int = 0) -> str:
 @register.filter
 def exact(value: Decimal | None) -> str:
     return formats.DASH if value is None else formats.exact(value)
+
+
+@register.filter
+def quantity(value: Decimal) -> str:
+    """A quantity without the zeros that only its file needs."""
+    return format(value.normalize() + Decimal(0), ",f").replace("-", display.MINUS)
+
+
+@register.simple_tag
+def fact_text(fact: Fact) -> str:
+    """A fact's text, with an amount of money in it apart, so that it can be masked."""
+    amount = fact.slots.get("money", "")
+    if not amount or amount not in fact.text:
+        return fact.text
+    before, after = fact.text.split(amount, 1)
+    return format_html('{}<span class="money-value">{}</span>{}', before, amount, after)
 
 
 @register.filter

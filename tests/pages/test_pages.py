@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
 from post_mortem.models import CauseReview, InsightAudit, RecommendationTracking
+from post_mortem.pages.imports import in_fields
 from trading.models import Account, ImportBatch, Membership, Role, Trade
 
 from .factories import START, World, make_audit, make_trade, make_user, make_world
@@ -189,7 +190,7 @@ def test_the_post_mortem_says_what_happened_and_why(world: World, anna: Client) 
     assert "on this cause’s scale of 50–85; not comparable between causes" in html
     assert "Could not check 3" in said
     assert "Too few earlier scored trades are known." in said
-    assert "At mid prices and without costs: −0.91 R." in said
+    assert "At mid prices and without costs: −0.91 R, still a loss." in said
     assert "Built-in narrator · every number from facts" in said
     assert "−153.50" in said
 
@@ -469,6 +470,16 @@ def test_the_demo_says_that_it_is_one_and_goes_when_asked(client: Client, db: No
     assert not Account.objects.filter(pk=world.account.pk).exists()
 
 
+def test_a_reader_of_the_demo_does_not_remove_it(client: Client, db: None) -> None:
+    world = make_world("demo", demo=True, trades=3)
+    reader = make_user("rita").owner
+    Membership.objects.create(user=reader, desk=world.account.desk, role=Role.REVIEWER)
+    client.force_login(reader)
+    answer = client.post("/demo/remove/", follow=True)
+    assert "Only who runs the simulated desk may remove it." in answer.content.decode()
+    assert Account.objects.filter(pk=world.account.pk).exists()
+
+
 def test_nobody_elses_desk_is_called_simulated(anna: Client) -> None:
     assert "Simulated desk." not in page(anna, "/")
 
@@ -542,3 +553,10 @@ def test_what_breaks_is_a_page_of_ours(world: World, anna: Client, monkeypatch) 
     assert answer.status_code == 500
     assert "Something broke on our side." in answer.content.decode()
     assert "boom" not in answer.content.decode()
+
+
+def test_an_importers_message_names_the_fields_of_the_page() -> None:
+    said = in_fields("name it with --symbol, like EURUSD, or --date-order dmy, or --tz")
+    assert said == (
+        "name it with “Symbol”, like EURUSD, or “Dates like 01/02/2024”, or “Time zone of the file”"
+    )

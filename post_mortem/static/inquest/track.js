@@ -61,7 +61,15 @@ function stale(box, current, mine, notes) {
   box.append(message);
 }
 
-async function track(box, status, notes) {
+// One change at a time a recommendation: the next one carries the version that the last one made.
+const queues = new WeakMap();
+
+function track(box, status, notes) {
+  const before = queues.get(box) || Promise.resolve();
+  queues.set(box, before.then(() => attempt(box, status, notes)));
+}
+
+async function attempt(box, status, notes) {
   const answer = await change(box, status, notes).catch(() => null);
   if (!answer) return refuse(box, "The server did not answer.");
   if (answer.ok) return accept(box, answer.data, status);
