@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from post_mortem.core.types import SETUPS, ExitReason, ScoreSemantics, StrategyKind
 from trading.core.candles import F64, I64
 from trading.core.types import SIGNAL_HORIZONS, timeframe_ns
-from trading.models import Signal, Trade
+from trading.models import Execution, Signal, Trade
 
 from .columns import Column, codes, fetch, floats, from_ns, integers, times
 
@@ -259,11 +259,36 @@ def trade_rows(group: Group, signals: SignalRows) -> TradeRows:
     keep = [i for i, pk in enumerate(rows["signal_id"]) if pk in index]
     if len(keep) < len(rows["id"]):
         rows = {name: [column[i] for i in keep] for name, column in rows.items()}
+    rows |= _end_fills(window, rows)
     return _trade_rows(rows, np.array([index[pk] for pk in rows["signal_id"]], np.int64))
 
 
+def _end_fills(window: QuerySet[Trade, Trade], rows: dict[str, Column]) -> dict[str, Column]:
+    """Price texts of the first opening and the last closing fill of each trade.
+
+    The prices of a trade that was scaled are averages, at which nothing was ever filled.
+    """
+    found = Execution.objects.filter(trade__in=window.values("pk")).order_by("time", "id")
+    fills = fetch(found, "trade_id", "side", "price")
+    sides = dict(zip(rows["id"], rows["side"], strict=True))
+    first: dict[int, str] = {}
+    last: dict[int, str] = {}
+    for trade, side, price in zip(fills["trade_id"], fills["side"], fills["price"], strict=True):
+        if side == sides.get(trade):
+            first.setdefault(trade, price)
+        else:
+            last[trade] = price
+    ids = rows["id"]
+    entry, leave = rows["entry_price"], rows["exit_price"]
+    return {
+        "first_fill": [first.get(pk, text) for pk, text in zip(ids, entry, strict=True)],
+        "last_fill": [last.get(pk, text) for pk, text in zip(ids, leave, strict=True)],
+    }
+
+
 def no_trades() -> TradeRows:
-    return _trade_rows(dict.fromkeys(TRADE_FIELDS, ()), np.zeros(0, np.int64))
+    names = (*TRADE_FIELDS, "first_fill", "last_fill")
+    return _trade_rows(dict.fromkeys(names, ()), np.zeros(0, np.int64))
 
 
 def _trade_rows(rows: dict[str, Column], signal: I64) -> TradeRows:

@@ -8,7 +8,7 @@ import numpy as np
 
 from post_mortem.core.replay import entry_bars
 from post_mortem.core.types import I32, CaseBatch, Flag
-from trading.core.candles import F64, I64, residue_sign, residue_sign
+from trading.core.candles import F64, I64, residue_sign
 from trading.core.exact import product
 from trading.models import Instrument
 
@@ -23,20 +23,24 @@ _NEAR = 1e-3
 def outside_candles(batch: CaseBatch, trades: TradeRows, trade: I64) -> I32:
     """Flag bits of TRADE cases whose fills lie outside the candle they fell into.
 
-    `trade` indexes `trades`, one a case. A fill is compared as the exact decimal it was given as,
-    with the lowest bid and highest ask where the series has quotes, and with the candle as it was
-    given: binary prices keep on which side of their decimal they lie. No candle, no flag.
+    `trade` indexes `trades`, one a case. Looked at are the first opening and the last closing fill,
+    because a trade's own prices are averages where it was scaled. A fill is compared as the exact
+    decimal it was given as, with the lowest bid and highest ask where the series has quotes, and
+    with the candle as it was given: binary prices keep on which side of their decimal they lie.
+    No candle, no flag.
     """
     flags = np.zeros(len(batch), np.int32)
     rows = np.flatnonzero(batch.is_trade)
     if not rows.size or not len(batch.market.candles):
         return flags
-    for price, time, texts, flag in (
-        (batch.fill_entry, batch.fill_entry_time, "entry_price", Flag.ENTRY_OUTSIDE_CANDLE),
-        (batch.fill_exit, batch.fill_exit_time, "exit_price", Flag.EXIT_OUTSIDE_CANDLE),
+    for time, texts, flag in (
+        (batch.fill_entry_time, trades.raw["first_fill"], Flag.ENTRY_OUTSIDE_CANDLE),
+        (batch.fill_exit_time, trades.raw["last_fill"], Flag.EXIT_OUTSIDE_CANDLE),
     ):
-        known = rows[np.isfinite(price[rows])]
-        outside = _outside(batch, price[known], time[known], trades.raw[texts], trade[known])
+        price = floats([texts[i] for i in trade[rows].tolist()])
+        given = np.isfinite(price)
+        known, price = rows[given], price[given]
+        outside = _outside(batch, price, time[known], texts, trade[known])
         flags[known[outside]] |= int(flag)
     return flags
 
