@@ -58,7 +58,7 @@ def _bars(time: np.ndarray, steps: np.ndarray, rng: np.random.Generator, start: 
 
 
 def make_market(bars: int, seed: int = 7) -> MarketData:
-    """At least `bars` open minutes from 2024-01-01 on, volatility in clusters, jumps at releases."""
+    """`bars` open minutes from 2024-01-01 on: volatility in clusters, jumps at releases."""
     rng = np.random.default_rng(seed)
     minutes = START_NS + np.arange(bars * 8 // 5 + 3 * 1440, dtype=np.int64) * NS_PER_MINUTE
     time = minutes[is_open("fx", minutes)][:bars]

@@ -341,6 +341,9 @@ def naive_labels(candles: Any, signals: Any, sample: int) -> dict[str, Any]:
             app_label = "benchmarks"
             indexes = [models.Index(fields=["symbol", "timeframe", "timestamp"], name="naive")]
 
+        def __str__(self) -> str:
+            return f"{self.symbol} {self.timestamp}"
+
     with connection.schema_editor() as editor:
         editor.create_model(NaiveCandle)
     from django.db import transaction

@@ -64,6 +64,9 @@ class RuleSnapshot(models.Model):
 class InsightAudit(models.Model):
     """One verdict: a signal under one horizon, or an executed trade under TRADE.
 
+    Written by the hundred thousand, so only what lists look up has an index: the account is the
+    first column of one below; rules, series and reviewers are seldom searched by.
+
     `record` is the fixed-layout evidence record (`core/record.py`) whose sha256 is
     `evidence_hash`; everything shown about causes is rendered from it. `input_hash` covers all the
     engine read. Times are of the market, `evaluated_at` is of the wall clock.
@@ -84,7 +87,9 @@ class InsightAudit(models.Model):
         TIME = 3, "time"
         MANUAL = 4, "manual"
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="audits")
+    account = models.ForeignKey(
+        Account, on_delete=models.CASCADE, related_name="audits", db_index=False
+    )
     signal = models.ForeignKey(Signal, on_delete=models.CASCADE, related_name="audits")
     trade = models.ForeignKey(
         Trade, on_delete=models.CASCADE, null=True, blank=True, related_name="audits"
@@ -111,13 +116,13 @@ class InsightAudit(models.Model):
     top_posterior = models.FloatField(null=True)
     top_confidence = models.SmallIntegerField(null=True)
 
-    series = models.ForeignKey(CandleSeries, on_delete=models.SET_NULL, null=True)
+    series = models.ForeignKey(CandleSeries, on_delete=models.SET_NULL, null=True, db_index=False)
     bars_from = models.BigIntegerField(null=True, help_text="ns UTC of the first bar read")
     bars_to = models.BigIntegerField(null=True, help_text="ns UTC of the last bar read")
     n_bars = models.IntegerField(default=0)
     bars_digest = models.CharField(max_length=32, blank=True)
-    rule = models.ForeignKey(LabelingRule, on_delete=models.SET_NULL, null=True)
-    rule_snapshot = models.ForeignKey(RuleSnapshot, on_delete=models.PROTECT)
+    rule = models.ForeignKey(LabelingRule, on_delete=models.SET_NULL, null=True, db_index=False)
+    rule_snapshot = models.ForeignKey(RuleSnapshot, on_delete=models.PROTECT, db_index=False)
     record = models.BinaryField()
     input_hash = models.CharField(max_length=64)
     evidence_hash = models.CharField(max_length=64)
@@ -127,7 +132,7 @@ class InsightAudit(models.Model):
 
     needs_manual_review = models.BooleanField(default=False)
     reviewer = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, db_index=False
     )
     reviewed_at = models.DateTimeField(null=True, blank=True)
     reviewer_notes = models.TextField(blank=True)
@@ -154,7 +159,10 @@ class InsightAudit(models.Model):
 class AuditRCA(models.Model):
     """A ranked cause of an audit: those that fired, and `unknown` where it ranks first."""
 
-    audit = models.ForeignKey(InsightAudit, on_delete=models.CASCADE, related_name="causes")
+    # The unique key below begins with the audit.
+    audit = models.ForeignKey(
+        InsightAudit, on_delete=models.CASCADE, related_name="causes", db_index=False
+    )
     cause = models.CharField(max_length=20, choices=CAUSE_CHOICES)
     rank = models.SmallIntegerField()
     confidence = models.SmallIntegerField()
