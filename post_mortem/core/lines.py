@@ -48,7 +48,9 @@ FIRED: Mapping[str, tuple[Line, ...]] = {
         ),
         Line("timing", "for", "The move came {dt_min} after the release", _over("dt_min", 0)),
         Line(
-            "surprise", "for", "The figure missed its forecast by {surprise_z} standard deviations"
+            "surprise",
+            "for",
+            "The figure differed from its forecast by {surprise_z} standard deviations",
         ),
         Line("car", "for", "The trade lost {car_r} around the release", _over("car_r", 0.05)),
         Line(
