@@ -166,4 +166,3 @@ def _count_sentences(value: Any, key: str = "") -> int:
     if isinstance(value, dict):
         return sum(_count_sentences(item, name) for name, item in value.items())
     return 0
-
