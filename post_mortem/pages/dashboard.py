@@ -30,7 +30,7 @@ def show_dashboard(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     kind = unit_of(request)
     closed = selectors.closed_trades(found, kind)
     counted = selectors.dashboard(
-        closed, unit=kind, zone=viewer.zone, month=_month(request.GET.get("month", ""))
+        closed, zone=viewer.zone, month=_month(request.GET.get("month", ""))
     )
     unit = Unit.of(kind, counted.currencies)
     return show(
@@ -61,7 +61,7 @@ def _month(text: str) -> date | None:
         raise UserError("filter", "A month is written like 2014-05.", field="month") from None
 
 
-def _needs(viewer: Viewer, closed: list[selectors.ClosedTrade]) -> Mapping[str, Any]:
+def _needs(viewer: Viewer, closed: selectors.ClosedTrades) -> Mapping[str, Any]:
     audits = InsightAudit.objects.visible_to(viewer.user)
     advice = RecommendationTracking.objects.visible_to(viewer.user)
     return {

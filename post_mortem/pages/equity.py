@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from post_mortem.selectors.dashboard import Point
+import numpy as np
+
+from post_mortem.selectors.dashboard import Curve
+from trading.core.candles import F64, I64
 
 WIDTH, HEIGHT = 760, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 8, 56, 12, 24
@@ -30,7 +32,6 @@ class Equity:
     zero: float
     last_x: float
     last_y: float
-    last_value: float
     ticks: tuple[Tick, ...]
     first: datetime
     last: datetime
@@ -38,51 +39,50 @@ class Equity:
     height: int = HEIGHT
 
 
-def draw(points: Sequence[Point]) -> Equity | None:
+def draw(curve: Curve) -> Equity | None:
     """None under two trades: a point is not a curve."""
-    if len(points) < 2:
+    if curve.totals.size < 2 or curve.first is None or curve.last is None:
         return None
-    totals = [0.0, *(p.total for p in points)]
-    peaks = [0.0, *(p.peak for p in points)]
-    low, high = min(totals), max(peaks)
-    reach = (high - low) or 1.0
-    n = len(totals)
-    keep = _thinned(totals, n)
+    totals = np.concatenate(([0.0], curve.totals))
+    peaks = np.concatenate(([0.0], curve.peaks))
+    low, high = float(totals.min()), float(peaks.max())
+    keep = _thinned(totals)
+    x = np.round(_LEFT + keep / (totals.size - 1) * (WIDTH - _LEFT - _RIGHT), 1)
 
-    def x(i: int) -> float:
-        return round(_LEFT + i / (n - 1) * (WIDTH - _LEFT - _RIGHT), 1)
+    def y(value: F64 | float) -> F64:
+        height = HEIGHT - _TOP - _BOTTOM
+        return np.round(_TOP + (high - np.asarray(value)) / ((high - low) or 1.0) * height, 1)
 
-    def y(value: float) -> float:
-        return round(_TOP + (high - value) / reach * (HEIGHT - _TOP - _BOTTOM), 1)
-
-    line = [f"{x(i)} {y(totals[i])}" for i in keep]
-    peak = [f"{x(i)} {y(peaks[i])}" for i in keep]
+    line = _points(x, y(totals[keep]))
+    peak = _points(x, y(peaks[keep]))
     return Equity(
         line="M" + "L".join(line),
         peak="M" + "L".join(peak),
         below=f"M{'L'.join(peak)}L{'L'.join(reversed(line))}Z",
-        zero=y(0.0),
-        last_x=x(n - 1),
-        last_y=y(totals[-1]),
-        last_value=totals[-1],
-        ticks=tuple(Tick(y(value), value) for value in _round_values(low, high)),
-        first=points[0].at,
-        last=points[-1].at,
+        zero=float(y(0.0)),
+        last_x=float(x[-1]),
+        last_y=float(y(totals[-1])),
+        ticks=tuple(Tick(float(y(value)), value) for value in _round_values(low, high)),
+        first=curve.first,
+        last=curve.last,
     )
 
 
-def _thinned(totals: Sequence[float], n: int) -> list[int]:
+def _points(x: F64, y: F64) -> list[str]:
+    return [f"{a} {b}" for a, b in zip(x.tolist(), y.tolist(), strict=True)]
+
+
+def _thinned(totals: F64) -> I64:
     """Indices to draw: all of a short curve, else the extremes of each stretch of it, so that no
     peak or trough is lost."""
+    n = totals.size
     if n <= _MAX_POINTS:
-        return list(range(n))
-    step = -(-2 * n // _MAX_POINTS)
-    keep = {0, n - 1}
-    for start in range(0, n, step):
-        stretch = range(start, min(start + step, n))
-        keep.add(min(stretch, key=totals.__getitem__))
-        keep.add(max(stretch, key=totals.__getitem__))
-    return sorted(keep)
+        return np.arange(n)
+    starts = np.arange(0, n, -(-2 * n // _MAX_POINTS))
+    ends = np.append(starts[1:], n)
+    spans = [(s, totals[s:e]) for s, e in zip(starts, ends, strict=True)]
+    extremes = [s + f(part) for s, part in spans for f in (np.argmin, np.argmax)]
+    return np.unique([0, n - 1, *extremes])
 
 
 def _round_values(low: float, high: float) -> list[float]:

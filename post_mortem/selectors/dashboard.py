@@ -1,61 +1,63 @@
-"""Everything the dashboard counts, from one pass over the closed trades of a filter."""
+"""Everything the dashboard counts, from one pass over the closed trades of a filter.
+
+Trades come as columns and are counted as columns: a hundred thousand of them cost tenths of a
+second, not seconds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
+from django.db.models import Max
 
-from post_mortem.models import InsightAudit
 from trading.core import metrics
-from trading.core.candles import F64
+from trading.core.candles import F64, I64
+from trading.core.sessions import local_times
+from trading.core.types import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from trading.models import CandleSeries, OwnedQuerySet
 
+from .columns import Column, fetch, floats, integers, times
 from .filters import DURATIONS
 
 # The interval of the expectancy is drawn with this seed, so a reload never changes a figure.
 SEED = 20_140_502
-_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_FAILED = InsightAudit.Outcome.FAILED
-_COLUMNS = (
-    "id",
-    "opened_at",
-    "closed_at",
-    "side",
-    "instrument__symbol",
-    "strategy",
-    "signal__strategy",
-    "signal__claimed_setups",
-    "net_pnl",
-    "pnl_currency",
-    "account__currency",
-    "verdict__r_multiple",
-    "verdict__pnl_pct",
-    "verdict__top_cause",
-    "verdict__outcome",
-)
+LATEST = 200
+_EPOCH_DAY = date(1970, 1, 1)
+_RESULTS = {"r": "verdict__r_multiple", "money": "net_pnl", "percent": "verdict__pnl_pct"}
 
 
 @dataclass(frozen=True, slots=True)
-class ClosedTrade:
-    """`value` is the result in the unit of the page, NaN where it is not known."""
+class Coded:
+    """A column of texts as numbers: row i says `names[codes[i]]`."""
 
-    id: int
-    opened_at: datetime
-    closed_at: datetime
-    side: str
-    symbol: str
-    strategy: str
-    setups: tuple[str, ...]
-    currency: str
-    value: float
-    cause: str
-    failed: bool
+    codes: I64
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClosedTrades:
+    """Columns of n closed trades in order of closing. `value` is the result in the unit of the
+    page, NaN where it is not known; times are ns UTC; `setups` are JSON lists."""
+
+    ids: I64
+    opened: I64
+    closed: I64
+    value: F64
+    side: Coded
+    symbol: Coded
+    strategy: Coded
+    setups: Coded
+    cause: Coded
+    currencies: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return int(self.ids.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,17 @@ class Point:
     trade_id: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """Running total and its peak after each trade whose result is known, and the newest points."""
+
+    totals: F64
+    peaks: F64
+    first: datetime | None
+    last: datetime | None
+    latest: tuple[Point, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Leak:
     cause: str
@@ -78,15 +91,14 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One value of a cut: what it is called, what its filter key says, and its trades."""
+    """One value of a cut: what it is called, what its filter key says, and its known results."""
 
     name: str
     value: str
     n: int
     wins: int
     total: float
-    mean: float
-    share: float  # of the largest |total| in its cut
+    share: float = 0.0  # of the largest |total| in its cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,165 +135,190 @@ class Calendar:
 class Dashboard:
     summary: metrics.Summary
     currencies: tuple[str, ...]
-    equity: tuple[Point, ...]
+    equity: Curve
     leaks: tuple[Leak, ...]
     cuts: tuple[Cut, ...]
     calendar: Calendar | None
 
 
-def closed_trades(trades: OwnedQuerySet, unit: str) -> list[ClosedTrade]:
-    """Closed trades in order of closing: one query. `unit`: r, money or percent."""
-    found = trades.filter(closed_at__isnull=False).order_by("closed_at", "pk").values(*_COLUMNS)
-    return [_closed(values, unit) for values in found.iterator(chunk_size=5000)]
+def closed_trades(trades: OwnedQuerySet, unit: str) -> ClosedTrades:
+    """Closed trades in order of closing: one query. `unit`: r, money or percent.
 
-
-def _closed(v: dict[str, Any], unit: str) -> ClosedTrade:
-    result = {
-        "r": v["verdict__r_multiple"],
-        "money": v["net_pnl"],
-        "percent": None if v["verdict__pnl_pct"] is None else v["verdict__pnl_pct"] / 100,
-    }[unit]
-    return ClosedTrade(
-        id=v["id"],
-        opened_at=v["opened_at"],
-        closed_at=v["closed_at"],
-        side="long" if v["side"] > 0 else "short",
-        symbol=v["instrument__symbol"],
-        strategy=v["strategy"] or v["signal__strategy"],
-        setups=tuple(v["signal__claimed_setups"] or ()),
-        currency=v["pnl_currency"] or v["account__currency"],
-        value=float("nan") if result is None else float(result),
-        cause=v["verdict__top_cause"] or "",
-        failed=v["verdict__outcome"] == _FAILED,
-    )
-
-
-def dashboard(
-    trades: list[ClosedTrade], *, unit: str, zone: ZoneInfo, month: date | None = None
-) -> Dashboard:
-    """Every figure of the page from its closed trades.
-
-    Money of several currencies is never added up: the values are then treated as unknown.
+    Money of several currencies is never added up: the values are then unknown.
     """
-    currencies = tuple(sorted({trade.currency for trade in trades}))
-    values = np.array([trade.value for trade in trades], dtype=np.float64)
+    result = _RESULTS[unit]
+    rows = fetch(
+        trades.filter(closed_at__isnull=False).order_by("closed_at", "pk"),
+        *("id", "opened_at", "closed_at", "side", "instrument__symbol", "strategy"),
+        *("signal__strategy", "signal__claimed_setups", "pnl_currency", "account__currency"),
+        *("verdict__top_cause", result),
+    )
+    currencies = coded(_either(rows["pnl_currency"], rows["account__currency"])).names
+    value = floats(rows[result]) / (100 if unit == "percent" else 1)
     if unit == "money" and len(currencies) > 1:
-        values = np.full(len(trades), np.nan)
+        value = np.full(value.size, np.nan)
+    return ClosedTrades(
+        ids=integers(rows["id"]),
+        opened=times(rows["opened_at"]),
+        closed=times(rows["closed_at"]),
+        value=value,
+        side=coded(["long" if side > 0 else "short" for side in rows["side"]]),
+        symbol=coded(rows["instrument__symbol"]),
+        strategy=coded(_either(rows["strategy"], rows["signal__strategy"])),
+        setups=coded(rows["signal__claimed_setups"]),
+        cause=coded(rows["verdict__top_cause"]),
+        currencies=tuple(sorted(currencies)),
+    )
+
+
+def coded(column: Sequence[str | None]) -> Coded:
+    """Numbers in order of first appearance; None is the empty text."""
+    index: dict[str, int] = {}
+    codes = [index.setdefault(text or "", len(index)) for text in column]
+    return Coded(np.array(codes, np.int64), tuple(index))
+
+
+def _either(first: Column, second: Column) -> list[str]:
+    return [a or b for a, b in zip(first, second, strict=True)]
+
+
+def dashboard(trades: ClosedTrades, *, zone: ZoneInfo, month: date | None = None) -> Dashboard:
+    """Every figure of the page from its closed trades."""
     return Dashboard(
-        summary=metrics.summarize(values, seed=SEED),
-        currencies=currencies,
-        equity=_equity(trades, values),
-        leaks=_leaks(trades, values),
-        cuts=_cuts(trades, values, zone),
-        calendar=_calendar(trades, values, zone, month),
+        summary=metrics.summarize(trades.value, seed=SEED),
+        currencies=trades.currencies,
+        equity=_equity(trades),
+        leaks=_leaks(trades),
+        cuts=_cuts(trades, zone),
+        calendar=_calendar(trades, zone, month),
     )
 
 
-def _equity(trades: list[ClosedTrade], values: F64) -> tuple[Point, ...]:
-    known = np.flatnonzero(~np.isnan(values))
-    totals = np.cumsum(values[known])
+def _equity(trades: ClosedTrades) -> Curve:
+    known = np.flatnonzero(~np.isnan(trades.value))
+    totals = np.cumsum(trades.value[known])
     peaks = np.maximum.accumulate(np.maximum(totals, 0.0)) if known.size else totals
-    return tuple(
-        Point(trades[i].closed_at, float(total), float(peak), trades[i].id)
-        for i, total, peak in zip(known.tolist(), totals.tolist(), peaks.tolist(), strict=True)
+    newest = range(known.size - 1, max(known.size - 1 - LATEST, -1), -1)
+    points = tuple(
+        Point(
+            moment(int(trades.closed[known[i]])),
+            float(totals[i]),
+            float(peaks[i]),
+            int(trades.ids[known[i]]),
+        )
+        for i in newest
     )
+    first = moment(int(trades.closed[known[0]])) if known.size else None
+    return Curve(totals, peaks, first, points[0].at if points else None, points)
 
 
-def _leaks(trades: list[ClosedTrade], values: F64) -> tuple[Leak, ...]:
+def moment(ns: int) -> datetime:
+    return datetime.fromtimestamp(ns / NS_PER_SECOND, tz=UTC)
+
+
+def _leaks(trades: ClosedTrades) -> tuple[Leak, ...]:
     """Results lost under one cause. Losers without a found cause are not a leak to plug."""
-    lost: dict[str, list[float]] = {}
-    for trade, value in zip(trades, values.tolist(), strict=True):
-        if trade.cause and trade.cause != "unknown" and value < 0:
-            lost.setdefault(trade.cause, []).append(value)
-    totals = sorted((sum(results), cause, len(results)) for cause, results in lost.items())
-    largest = -totals[0][0] if totals else 1.0
-    return tuple(Leak(cause, n, total, -total / largest) for total, cause, n in totals)
+    losing = trades.value < 0
+    found = [
+        s for s in _slices(trades.cause, trades.value, losing) if s.name not in ("", "unknown")
+    ]
+    found.sort(key=lambda s: s.total)
+    largest = found[0].total if found else -1.0
+    return tuple(Leak(s.name, s.n, s.total, s.total / largest) for s in found)
 
 
-def _cuts(trades: list[ClosedTrade], values: F64, zone: ZoneInfo) -> tuple[Cut, ...]:
-    def local(trade: ClosedTrade) -> datetime:
-        return trade.opened_at.astimezone(zone)
+def _slices(groups: Coded, value: F64, where: np.ndarray[Any, Any]) -> list[Slice]:
+    """Count and sum of the values at `where`, a group; groups without any are left out."""
+    size = len(groups.names)
+    codes, results = groups.codes[where], value[where]
+    n = np.bincount(codes, minlength=size)
+    wins = np.bincount(codes[results > 0], minlength=size)
+    totals = np.bincount(codes, weights=results, minlength=size)
+    return [
+        Slice(name, name, int(n[i]), int(wins[i]), float(totals[i]))
+        for i, name in enumerate(groups.names)
+        if n[i]
+    ]
 
-    ways: tuple[tuple[str, str, Callable[[ClosedTrade], Iterable[tuple[str, str]]]], ...] = (
-        ("Weekday opened", "weekday", lambda t: [_weekday(local(t))]),
-        ("Held", "duration", lambda t: [_holding(t)]),
-        ("Symbol", "symbol", lambda t: [(t.symbol, t.symbol)]),
-        ("Setup", "setup", lambda t: [(name, name) for name in t.setups]),
-        ("Strategy", "strategy", lambda t: [(t.strategy, t.strategy)] if t.strategy else []),
-        ("Side", "side", lambda t: [(t.side, t.side)]),
-        ("Hour opened", "hour", lambda t: [(f"{local(t):%H}:00", str(local(t).hour))]),
+
+def _cuts(trades: ClosedTrades, zone: ZoneInfo) -> tuple[Cut, ...]:
+    known = ~np.isnan(trades.value)
+    local = local_times(trades.opened, zone.key)
+    # 1970-01-01 was a Thursday, day 4 of the ISO week.
+    weekday = (local // NS_PER_DAY + 3) % 7
+    hour = local % NS_PER_DAY // NS_PER_HOUR
+    held = _held(trades)
+    groups: tuple[tuple[str, str, Coded], ...] = (
+        ("Weekday opened", "weekday", _numbered(weekday, _WEEKDAYS)),
+        ("Held", "duration", _numbered(held, _HOLDING)),
+        ("Symbol", "symbol", trades.symbol),
+        ("Strategy", "strategy", trades.strategy),
+        ("Side", "side", trades.side),
+        ("Hour opened", "hour", _numbered(hour, _HOURS)),
     )
-    cuts = (_cut(title, key, [way(t) for t in trades], values) for title, key, way in ways)
+    cuts = [
+        Cut(title, key, _scaled(key, _slices(g, trades.value, known))) for title, key, g in groups
+    ]
+    cuts.insert(3, Cut("Setup", "setup", _scaled("setup", _by_setup(trades, known))))
     return tuple(cut for cut in cuts if cut.slices)
 
 
-def _weekday(at: datetime) -> tuple[str, str]:
-    return _WEEKDAYS[at.weekday()], str(at.isoweekday())
-
-
-def _holding(trade: ClosedTrade) -> tuple[str, str]:
-    minutes = (trade.closed_at - trade.opened_at).total_seconds() / 60
-    key = next(k for k, (_, high) in DURATIONS.items() if high is None or minutes < high)
-    names = {
-        "15min": "under 15 min",
-        "1h": "15 min to 1 h",
-        "4h": "1 to 4 h",
-        "1d": "4 h to 1 d",
-        "longer": "over 1 d",
-    }
-    return names[key], key
-
-
-_IN_ORDER: dict[str, Callable[[Slice], Any]] = {
-    "weekday": lambda s: s.value,
-    "hour": lambda s: int(s.value),
-    "duration": lambda s: list(DURATIONS).index(s.value),
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_HOURS = tuple(f"{hour:02}:00" for hour in range(24))
+_HOLDING = ("under 15 min", "15 min to 1 h", "1 to 4 h", "4 h to 1 d", "over 1 d")
+# What the filter calls the values of an ordered cut.
+_KEYS: Mapping[str, Mapping[str, str]] = {
+    "weekday": {name: str(i) for i, name in enumerate(_WEEKDAYS, 1)},
+    "hour": {name: str(i) for i, name in enumerate(_HOURS)},
+    "duration": dict(zip(_HOLDING, DURATIONS, strict=True)),
 }
 
 
-def _cut(title: str, key: str, names: list[Iterable[tuple[str, str]]], values: F64) -> Cut:
-    groups: dict[tuple[str, str], list[float]] = {}
-    for of_trade, value in zip(names, values.tolist(), strict=True):
-        for name in of_trade:
-            groups.setdefault(name, []).append(value)
-    every = [_slice(name, value, results) for (name, value), results in groups.items()]
-    slices = [s for s in every if s.n]
-    largest = max((abs(s.total) for s in slices), default=0.0) or 1.0
-    scaled = [
-        Slice(s.name, s.value, s.n, s.wins, s.total, s.mean, abs(s.total) / largest) for s in slices
-    ]
-    return Cut(title, key, tuple(sorted(scaled, key=_IN_ORDER.get(key, lambda s: -s.n))))
+def _numbered(codes: I64, names: Sequence[str]) -> Coded:
+    return Coded(codes, tuple(names))
 
 
-def _slice(name: str, value: str, results: list[float]) -> Slice:
-    known = metrics.known(np.array(results, dtype=np.float64))
-    return Slice(
-        name=name,
-        value=value,
-        n=int(known.size),
-        wins=int(np.count_nonzero(known > 0)),
-        total=float(known.sum()),
-        mean=float(known.mean()) if known.size else 0.0,
-        share=0.0,
-    )
+def _held(trades: ClosedTrades) -> I64:
+    bounds = [high * NS_PER_MINUTE for _, high in DURATIONS.values() if high is not None]
+    held: I64 = np.searchsorted(bounds, trades.closed - trades.opened, side="right")
+    return held
 
 
-def _calendar(
-    trades: list[ClosedTrade], values: F64, zone: ZoneInfo, month: date | None
-) -> Calendar | None:
+def _by_setup(trades: ClosedTrades, known: np.ndarray[Any, Any]) -> list[Slice]:
+    """A trade with two setups counts under both."""
+    lists = [json.loads(text) if text else None for text in trades.setups.names]
+    slices = []
+    for name in sorted({setup for setups in lists for setup in setups or ()}):
+        mine = np.array([name in (setups or ()) for setups in lists])[trades.setups.codes] & known
+        results = trades.value[mine]
+        if results.size:
+            wins = int(np.count_nonzero(results > 0))
+            slices.append(Slice(name, name, int(results.size), wins, float(results.sum())))
+    return slices
+
+
+def _scaled(key: str, slices: list[Slice]) -> tuple[Slice, ...]:
+    """Named for the filter, measured against the largest; ordered cuts keep their order."""
+    keys = _KEYS.get(key, {})
+    kept = [replace(s, value=keys.get(s.name, s.name)) for s in slices if s.name]
+    largest = max((abs(s.total) for s in kept), default=0.0) or 1.0
+    scaled = [replace(s, share=abs(s.total) / largest) for s in kept]
+    return tuple(scaled if keys else sorted(scaled, key=lambda s: -s.n))
+
+
+def _calendar(trades: ClosedTrades, zone: ZoneInfo, month: date | None) -> Calendar | None:
     """One month, Monday to Sunday, in the reader's zone; by default the month of the last trade."""
-    if not trades:
+    if not len(trades):
         return None
-    days: dict[date, list[float]] = {}
-    for trade, value in zip(trades, values.tolist(), strict=True):
-        days.setdefault(trade.closed_at.astimezone(zone).date(), []).append(value)
-    months = sorted({day.replace(day=1) for day in days})
+    days = local_times(trades.closed, zone.key) // NS_PER_DAY
+    months = sorted({_date(int(day)).replace(day=1) for day in np.unique(days)})
     shown = (month or months[-1]).replace(day=1)
     start = shown - timedelta(days=shown.weekday())
     weeks = []
     while start < _next_month(shown):
-        cells = tuple(_day(start + timedelta(days=i), days, shown) for i in range(7))
-        weeks.append(Week(cells, *_total([v for c in cells for v in days.get(c.day, [])])))
+        cells = tuple(_day(start + timedelta(days=i), days, trades.value, shown) for i in range(7))
+        sums = [cell.total for cell in cells if cell.total is not None]
+        weeks.append(Week(cells, sum(cell.n for cell in cells), sum(sums) if sums else None))
         start += timedelta(days=7)
     earlier = [m for m in months if m < shown]
     later = [m for m in months if m > shown]
@@ -290,42 +327,32 @@ def _calendar(
     )
 
 
-def _day(day: date, days: dict[date, list[float]], shown: date) -> Day:
-    return Day(day, *_total(days.get(day, [])), (day.year, day.month) == (shown.year, shown.month))
+def _day(day: date, days: I64, value: F64, shown: date) -> Day:
+    """How many trades closed on it, and their sum; no sum where no result is known."""
+    # In order of closing, a day's trades stand together.
+    first, last = np.searchsorted(days, ((day - _EPOCH_DAY).days, (day - _EPOCH_DAY).days + 1))
+    known = metrics.known(value[first:last])
+    total = float(known.sum()) if known.size else None
+    return Day(day, int(last - first), total, (day.year, day.month) == (shown.year, shown.month))
 
 
-def _total(results: list[float]) -> tuple[int, float | None]:
-    """How many trades, and their sum; no sum where no result is known."""
-    known: NDArray[np.float64] = metrics.known(np.array(results, dtype=np.float64))
-    return len(results), float(known.sum()) if known.size else None
+def _date(day: int) -> date:
+    return _EPOCH_DAY + timedelta(days=day)
 
 
 def _next_month(first: date) -> date:
     return (first + timedelta(days=31)).replace(day=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What waits for the reader."""
-
-    unread: int
-    unjudged: int
-    stale: int
-    open_trades: int
-    pending_advice: int
-    candles_end: tuple[tuple[str, datetime], ...]
-
-
-def candles_behind(user: Any, trades: list[ClosedTrade]) -> tuple[tuple[str, datetime], ...]:
+def candles_behind(user: Any, trades: ClosedTrades) -> tuple[tuple[str, datetime], ...]:
     """Symbols whose stored candles end before their last trade closed, with that end."""
-    last: dict[str, datetime] = {}
-    for trade in trades:
-        last[trade.symbol] = max(last.get(trade.symbol, trade.closed_at), trade.closed_at)
-    ends: dict[str, datetime] = {}
-    series = CandleSeries.objects.visible_to(user).filter(instrument__symbol__in=list(last))
-    for symbol, end in series.values_list("instrument__symbol", "last_time"):
-        if end is not None:
-            ends[symbol] = max(ends.get(symbol, end), end)
+    last = np.zeros(len(trades.symbol.names), np.int64)
+    np.maximum.at(last, trades.symbol.codes, trades.closed)
+    closed = dict(zip(trades.symbol.names, (moment(int(ns)) for ns in last), strict=True))
+    series = CandleSeries.objects.visible_to(user).filter(instrument__symbol__in=list(closed))
+    ends = dict(series.values_list("instrument__symbol").annotate(end=Max("last_time")))
     # A bar's open lies a bar before what it covers; a day covers every timeframe up to daily.
     slack = timedelta(days=1)
-    return tuple((s, ends[s]) for s in sorted(last) if s in ends and ends[s] + slack < last[s])
+    return tuple(
+        (s, ends[s]) for s in sorted(closed) if ends.get(s) and ends[s] + slack < closed[s]
+    )

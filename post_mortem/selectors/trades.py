@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, F, FloatField, OrderBy, Q
+from django.db.models import Count, Exists, F, FloatField, OrderBy, OuterRef, Q, QuerySet
 from django.db.models.functions import Cast
 
 from post_mortem.core.types import SETUPS
 from post_mortem.models import AutopsyJob, InsightAudit
 from trading.core.errors import UserError
-from trading.models import Account, OwnedQuerySet, Signal, Trade, editable_accounts
+from trading.models import Account, Instrument, OwnedQuerySet, Signal, Trade, editable_accounts
 
 from .filters import OUTSIDE_CANDLE, TradeFilter, trades_for
 from .viewer import Viewer
@@ -124,10 +124,14 @@ def order_by(sort: str) -> tuple[OrderBy, ...]:
 def rows(
     trades: OwnedQuerySet, *, sort: str, start: int = 0, stop: int | None = None
 ) -> list[TradeRow]:
-    """Rows [start, stop) of an annotated queryset (`filters.apply`): one query."""
-    return [
-        row_of(values) for values in trades.order_by(*order_by(sort)).values(*_COLUMNS)[start:stop]
-    ]
+    """Rows [start, stop) of an annotated queryset (`filters.apply`): two queries.
+
+    The order is found on ids alone: a database that sorts whole rows of a long list moves far more
+    than the page shows.
+    """
+    ids = list(trades.order_by(*order_by(sort)).values_list("pk", flat=True)[start:stop])
+    found = {v["id"]: row_of(v) for v in trades.filter(pk__in=ids).values(*_COLUMNS)}
+    return [found[pk] for pk in ids if pk in found]
 
 
 def stream(trades: OwnedQuerySet, *, sort: str) -> Iterator[TradeRow]:
@@ -244,22 +248,26 @@ class Offers:
 
 
 def offers(viewer: Viewer) -> Offers:
-    """Two queries: distinct pairs, and the tags in use."""
-    mine = Trade.objects.visible_to(viewer.user)
-    pairs = (
-        mine.order_by().values_list("instrument__symbol", "strategy", "signal__strategy").distinct()
-    )
-    symbols, strategies = set(), set()
-    for symbol, own, of_signal in pairs:
-        symbols.add(symbol)
-        strategies.add(own or of_signal)
-    tagged = mine.exclude(tags=[]).order_by().values_list("tags", flat=True).distinct()
+    """Four queries; the long tables are joined only for trades without a strategy."""
+    accounts = [account.pk for account in viewer.accounts]
+    mine = Trade.objects.filter(account__in=accounts).order_by()
+    traded = Exists(mine.filter(instrument=OuterRef("pk")))
+    # A trade without a strategy of its own has that of its signal.
+    nameless = mine.filter(strategy="")
+    strategies = {*_distinct(mine, "strategy"), *_distinct(nameless, "signal__strategy")}
+    tags = {tag for tagged in _distinct(mine, "tags") for tag in tagged}
     return Offers(
-        symbols=tuple(sorted(symbols)),
+        symbols=tuple(
+            Instrument.objects.filter(traded).order_by("symbol").values_list("symbol", flat=True)
+        ),
         strategies=tuple(sorted(strategies - {""})),
         setups=SETUPS,
-        tags=tuple(sorted({tag for tags in tagged for tag in tags})),
+        tags=tuple(sorted(tags)),
     )
+
+
+def _distinct(rows: QuerySet[Any], column: str) -> Iterable[Any]:
+    return rows.values_list(column, flat=True).distinct()
 
 
 def has_any(viewer: Viewer) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -23,8 +22,6 @@ from post_mortem.pages.ribbon import Ribbon, draw
 from post_mortem.pages.units import Unit
 
 register = template.Library()
-
-_TABLE_ROWS = 200
 
 
 def _tone(value: float) -> str:
@@ -289,12 +286,6 @@ def add_float(value: float, step: float) -> float:
 @register.filter
 def words(text: str) -> list[str]:
     return text.split()
-
-
-@register.filter
-def latest(points: Sequence[Any]) -> Sequence[Any]:
-    """The newest first, as many as a table under a chart should hold."""
-    return points[: -_TABLE_ROWS - 1 : -1]
 
 
 @register.filter
