@@ -10,6 +10,8 @@ import pytest
 from django.conf import settings
 from django.http import HttpResponse
 from django.test import RequestFactory
+from django.utils.module_loading import import_string
+from rest_framework.permissions import IsAuthenticated
 
 from config.env import BadSetting, Reader, is_loopback
 from config.logs import REDACTED, RedactingFormatter, redact
@@ -197,9 +199,9 @@ def test_production_has_nothing_to_refuse_when_it_is_set_up(tmp_path: Path) -> N
 def test_defaults_are_safe() -> None:
     assert settings.DEBUG is False
     assert settings.X_FRAME_OPTIONS == "DENY"
-    assert settings.REST_FRAMEWORK["DEFAULT_PERMISSION_CLASSES"] == [
-        "rest_framework.permissions.IsAuthenticated"
-    ]
+    permissions = settings.REST_FRAMEWORK["DEFAULT_PERMISSION_CLASSES"]
+    assert permissions
+    assert all(issubclass(import_string(name), IsAuthenticated) for name in permissions)
     assert settings.REST_FRAMEWORK["DEFAULT_RENDERER_CLASSES"] == [
         "rest_framework.renderers.JSONRenderer"
     ]
