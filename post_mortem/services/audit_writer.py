@@ -94,48 +94,54 @@ def _not_stale(stored: StoredRows, rows: I64) -> None:
 def _write_audits(judged: Judged, ids: I64, existed: Bool, now: datetime) -> None:
     """New rows are plain inserts: the lock is held, so nobody else can have made them. SQLite
     takes more than twice as long for a row that could be an update."""
-    columns = _audit_columns(judged, ids, now)
+    columns, constants = _audit_columns(judged, ids), _constants(judged, now)
     of_trade = judged.cases.trade_id[judged.rows] >= 0
     for key, where in (
         (None, ~existed),
         (_SIGNAL_KEY, existed & ~of_trade),
         (_TRADE_KEY, existed & of_trade),
     ):
-        if where.all():
-            bulk.upsert(InsightAudit, columns, key=key, keep=_KEPT)
-        elif where.any():
+        if not where.any():
+            continue
+        part = columns
+        if not where.all():
             picked = np.flatnonzero(where).tolist()
             part = {name: [values[i] for i in picked] for name, values in columns.items()}
-            bulk.upsert(InsightAudit, part, key=key, keep=_KEPT)
+        bulk.upsert(InsightAudit, part, key=key, keep=_KEPT, constants=constants)
 
 
-def _audit_columns(judged: Judged, ids: I64, now: datetime) -> dict[str, Sequence[Any]]:
+def _constants(judged: Judged, now: datetime) -> dict[str, Any]:
+    """What is the same in every row of a batch."""
+    return {
+        "account_id": judged.cases.account_id,
+        "series_id": judged.cases.series_id,
+        "engine_version": judged.engine_version,
+        "evaluated_at": bulk.time_column(np.array([utc_ns(now)], np.int64))[0],
+        "is_stale": bulk.bool_column([False])[0],
+        "reviewer_notes": "",
+        "override_reason": "",
+    }
+
+
+def _audit_columns(judged: Judged, ids: I64) -> dict[str, Sequence[Any]]:
     cases, rows, labels = judged.cases, judged.rows, judged.labels
-    batch, n = cases.batch, rows.size
-    moment = bulk.time_column(np.array([utc_ns(now)], np.int64))[0]
+    batch = cases.batch
     snapshots, rules = _rule_columns(cases)
     rule = cases.rule[rows].tolist()
     return {
         "id": ids.tolist(),
-        "account_id": [cases.account_id] * n,
         "signal_id": cases.signal_id[rows].tolist(),
         "trade_id": _or_none(cases.trade_id[rows], cases.trade_id[rows] >= 0),
         "horizon": [batch.horizon[i] for i in rows.tolist()],
         "entry_time": bulk.time_column(batch.entry_time[rows]),
         "exit_time": bulk.time_column(labels.exit_time),
         **_value_columns(batch.entry_price[rows], labels, judged.diagnosis),
-        "series_id": [cases.series_id] * n,
         **_bar_columns(cases, judged.read),
         "rule_id": [rules[i] for i in rule],
         "rule_snapshot_id": [snapshots[i] for i in rule],
         **_record_columns(labels, judged.diagnosis),
         "input_hash": judged.hashes,
-        "engine_version": [judged.engine_version] * n,
-        "evaluated_at": [moment] * n,
-        "is_stale": bulk.bool_column([False] * n),
         "needs_manual_review": bulk.bool_column((labels.outcome == Outcome.NEEDS_REVIEW).tolist()),
-        "reviewer_notes": [""] * n,
-        "override_reason": [""] * n,
     }
 
 

@@ -169,7 +169,9 @@ class _Run:
         stored = stored_rows(cases, "input_hash", "engine_version", "is_stale")
         version = stored.integers("engine_version")
         changed = self._changed(hashes, stored.texts("input_hash"), version)
-        rows = np.flatnonzero(changed)
+        # Rows that are neighbours in the indexes are written one after the other.
+        rows = np.argsort(cases.signal_id, kind="stable")
+        rows = rows[changed[rows]]
         diagnosis = judge(cases, paths, labels, rows, skip_rca=self.skip_rca)
         self._count_causes(diagnosis)
         if self.dry_run:

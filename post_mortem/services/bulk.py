@@ -7,7 +7,8 @@ inside the caller's transaction. Callers that write the same keys take `lock` fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from trading.core.candles import F64, I64
 # Distinguishes these locks from any other use of advisory locks on the same server.
 _LOCK_SPACE = 0x1A0D17
 _CACHE_KIB = 128 * 1024
+_ROWS_A_STATEMENT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +92,24 @@ def upsert(
     *,
     key: UniqueKey | None,
     keep: frozenset[str] = frozenset(),
+    constants: Mapping[str, Any] | None = None,
 ) -> int:
     """Insert the rows; where `key` is taken, update every column but the key, `id` and `keep`.
 
-    `columns` maps database column names to equally long sequences. Without a key rows are only
-    inserted. Returns the number of rows written.
+    `columns` maps database column names to equally long sequences, `constants` those that hold
+    one value in every row. Without a key rows are only inserted. Returns the number of rows.
     """
-    names = tuple(columns)
-    count = len(columns[names[0]])
+    fixed = dict(constants or {})
+    count = len(next(iter(columns.values())))
     if count == 0:
         return 0
-    rows: Iterable[tuple[Any, ...]] = zip(*columns.values(), strict=True)
+    names = (*fixed, *columns)
     ending = _conflict_clause(names, key, keep)
     if is_postgres():
-        _copy(model, names, rows, ending)
+        repeated = (itertools.repeat(value, count) for value in fixed.values())
+        _copy(model, names, zip(*repeated, *columns.values(), strict=True), ending)
     else:
-        _executemany(model, names, rows, ending)
+        _insert(model, fixed, columns, ending)
     return count
 
 
@@ -117,18 +121,36 @@ def _conflict_clause(names: tuple[str, ...], key: UniqueKey | None, keep: frozen
     return f"on conflict {key.sql()} do update set {changes}"
 
 
-def _executemany(
-    model: type[Model], names: tuple[str, ...], rows: Iterable[tuple[Any, ...]], ending: str
+def _insert(
+    model: type[Model],
+    constants: Mapping[str, Any],
+    columns: Mapping[str, Sequence[Any]],
+    ending: str,
 ) -> None:
+    """Many rows a statement, a constant bound once in each: half the work of a row a statement."""
     connection.ensure_connection()
-    into = f"{_quote(model._meta.db_table)} ({', '.join(map(_quote, names))})"
-    values = ", ".join("?" * len(names))
-    sql = f"insert into {into} values ({values}) {ending}"  # noqa: S608 - names of our own models
+    names = ", ".join(map(_quote, (*constants, *columns)))
+    shared = [f"?{i}" for i in range(1, len(constants) + 1)]
+    one = f"({', '.join([*shared, *['?'] * len(columns)])})"
+    into = f"insert into {_quote(model._meta.db_table)} ({names}) values"
+    rows: Iterator[tuple[Any, ...]] = zip(*columns.values(), strict=True)
+    fixed = tuple(constants.values())
+    many = f"{into} {', '.join([one] * _ROWS_A_STATEMENT)} {ending}"
     with connection.wrap_database_errors:
         raw = connection.connection
         # With the small default cache a large transaction would write the same pages many times.
         raw.execute(f"pragma cache_size = {-_CACHE_KIB}")
-        raw.executemany(sql, rows)
+        raw.executemany(many, _bound(fixed, rows, len(next(iter(columns.values())))))
+        raw.executemany(f"{into} {one} {ending}", ((*fixed, *row) for row in rows))
+
+
+def _bound(
+    fixed: tuple[Any, ...], rows: Iterator[tuple[Any, ...]], count: int
+) -> Iterator[tuple[Any, ...]]:
+    """The values of each full statement; what is left over stays in `rows`."""
+    for _ in range(count // _ROWS_A_STATEMENT):
+        taken = itertools.islice(rows, _ROWS_A_STATEMENT)
+        yield (*fixed, *itertools.chain.from_iterable(taken))
 
 
 def _copy(
@@ -136,18 +158,18 @@ def _copy(
 ) -> None:
     table = _quote(model._meta.db_table)
     listed = ", ".join(map(_quote, names))
-    statements = (
-        f"create temporary table bulk_rows on commit drop as select {listed} from {table} limit 0",  # noqa: S608
-        f"copy bulk_rows ({listed}) from stdin",
-        f"insert into {table} ({listed}) select {listed} from bulk_rows {ending}",  # noqa: S608
-    )
     with connection.cursor() as cursor:
         cursor.execute("drop table if exists bulk_rows")
-        cursor.execute(statements[0])
-        with cursor.copy(statements[1]) as copy:
+        cursor.execute(
+            f"create temporary table bulk_rows on commit drop as"  # noqa: S608
+            f" select {listed} from {table} limit 0"
+        )
+        with cursor.copy(f"copy bulk_rows ({listed}) from stdin") as copy:
             for row in rows:
                 copy.write_row(row)
-        cursor.execute(statements[2])
+        cursor.execute(
+            f"insert into {table} ({listed}) select {listed} from bulk_rows {ending}"  # noqa: S608
+        )
         cursor.execute("drop table bulk_rows")
 
 
