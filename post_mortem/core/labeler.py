@@ -25,7 +25,7 @@ from trading.core.candles import F64, I64, Candles
 from trading.core.indicators import atr, last_closed
 from trading.core.units import scaled, to_prices
 
-from .replay import bad_stop_side, entry_bars, reference_entry
+from .replay import LIMIT, bad_stop_side, entry_bars, reference_entry
 from .types import (
     I8,
     I32,
@@ -256,7 +256,8 @@ def _moves(batch: CaseBatch, paths: Paths, result: _Result, seen: Bool) -> dict[
         return moved
 
     # A limit stopped in the bar of its fill has seen its highs before the fill, not after.
-    at_fill = paths.mfe == 0
+    limit = (batch.entry_kind == LIMIT) & ~batch.is_trade
+    at_fill = limit & (paths.mfe == 0) & (paths.exit == paths.first) & ((paths.hit & 1) > 0)
     mfe = np.where(at_fill, 0.0, np.maximum(gained(paths.mfe_bar, long), 0.0))
     mae = np.maximum(-gained(paths.mae_bar, ~long), 0.0)
     drawdown = np.maximum(paths.drawdown, mae)

@@ -111,6 +111,12 @@ TOUCHES = [
         {"outcome": NEUTRAL, "exit_reason": ExitReason.TIME},
     ),
     Row(
+        "an entry off the grid has gained less than half a point, and that counts",
+        [(100, 100, 99, 99), (99, 100, 90, 95), F, F],
+        {"outcome": FAILED, "mfe_r": 0.1 / 9.9, "mae_r": 1.0, "mfe_pips": 0.01},
+        case=BOTH | {"entry_price": 99.9},
+    ),
+    Row(
         "one bar that touches both is the stop, and flagged",
         [F, (100, 121, 89, 100), F, F],
         {"outcome": FAILED, "exit_reason": ExitReason.SL, "exit_price": 90.0},
