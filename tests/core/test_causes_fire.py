@@ -319,6 +319,34 @@ def test_too_few_bars_before_the_entry(cause: str) -> None:
     assert found.status == Status.ABSTAINED
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_peer_moves_as_it_did_before_whatever_its_name_says(seed: int) -> None:
+    """An index of the dollar falls when the euro rises, and no name tells."""
+
+    def turned(case: Case) -> None:
+        for peer in case["peers"]:
+            peer["symbol"] = "DXY"
+            peer["close"] = [None if price is None else 1 / price for price in peer["close"]]
+
+    named = edited("external_shock", nothing, seed)["external_shock"]
+    inverse = edited("external_shock", turned, seed)["external_shock"]
+    assert inverse.status == named.status == Status.FIRED
+    assert inverse.facts["median_peer_z"] == pytest.approx(named.facts["median_peer_z"], abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_peers_that_moved_alike_and_now_go_the_other_way_share_no_shock(seed: int) -> None:
+    def against(case: Case) -> None:
+        for peer in case["peers"]:
+            close = np.array(peer["close"])
+            jump = int(np.abs(np.diff(np.log(close[simulate.BEFORE - 1 :]))).argmax())
+            at = simulate.BEFORE + jump
+            close[at:] *= (close[at - 1] / close[at]) ** 2
+            peer["close"] = close.tolist()
+
+    assert edited("external_shock", against, seed)["external_shock"].status != Status.FIRED
+
+
 # --- more of it, more belief ----------------------------------------------------------------------
 
 

@@ -1,7 +1,8 @@
 """External shock: something outside this market and its calendar hit the trade.
 
 Either an outage overlaps the exit, or the adverse jump came to the related markets at the same bar
-(median of their z, each with its sign) and neither a release nor thin trading explains it.
+(median of their z, each with its sign) and neither a release nor thin trading explains it. A peer's
+sign is how it moved with this market before the jump, where that is clear, else what its name says.
 A market-wide jump without a calendar abstains: most such jumps are releases (Barndorff-Nielsen and
 Shephard 2006), so the two cannot be told apart. Without peers an unexplained jump abstains.
 Source: choices of this project.
@@ -13,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from post_mortem.core.context import Context
-from post_mortem.core.features import bipower_sigma
+from post_mortem.core.features import DRIFT_BARS, bipower_sigma, prefix, window_start
 from post_mortem.core.measures import JUMP_PRESENT, ramp, when
 from post_mortem.core.types import I32, Bool, FactSpec, Findings, Missing, Peer
-from trading.core.candles import F64
+from trading.core.candles import F64, I64
 
 CAUSE = "external_shock"
 BAND = (40, 75)
 PEER_Z = (2.0, 4.5)
 FILL_BEYOND_R = 0.1
+CLEAR = 3  # standard deviations of the balance of moves in the same and in the other direction
 FACTS = (
     FactSpec("subtype", "code", "what happened", ("market_wide", "outage")),
     FactSpec("n_peers", "count", "related markets with a bar at the jump"),
@@ -89,7 +91,9 @@ def _peers(context: Context) -> tuple[F64, F64]:
     if not peers or not jumped.any():
         return np.full(n, np.nan if peers is None else 0.0), np.full(n, np.nan)
     at = context.jump.bar
-    z = np.stack([-context.batch.side * peer.sign * _peer_z(context, peer)[at] for peer in peers])
+    z = np.stack(
+        [-context.batch.side * _sign(context, peer) * _peer_z(context, peer)[at] for peer in peers]
+    )
     ordered = np.sort(z, axis=0)
     seen = np.isfinite(ordered).sum(axis=0)
     last = np.maximum(seen - 1, 0)
@@ -99,6 +103,19 @@ def _peers(context: Context) -> tuple[F64, F64]:
     return np.where(jumped, seen, 0).astype(np.float64), np.where(
         jumped & (seen > 0), median, np.nan
     )
+
+
+def _sign(context: Context, peer: Peer) -> I64:
+    """How the peer moves with this market, for each case: +1 or -1, shape (N,)."""
+    market, at = context.batch.market, context.jump.bar
+    together = np.zeros(len(context.features), np.int64)
+    own, theirs = np.sign(np.diff(market.candles.close)), np.sign(np.diff(peer.close))
+    together[1:] = own * np.nan_to_num(theirs)
+    start = window_start(market.candles.time, at, DRIFT_BARS, market.bar_ns)
+    balance, count = (
+        sums[at] - sums[start] for sums in (prefix(together), prefix(np.abs(together)))
+    )
+    return np.where(balance**2 > CLEAR**2 * count, np.sign(balance), peer.sign)
 
 
 def _peer_z(context: Context, peer: Peer) -> F64:
