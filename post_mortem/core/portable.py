@@ -204,6 +204,7 @@ _NO_TRADE: dict[str, float | int | bool] = {
     "swap": _NAN,
     "on_plan": -1,
 }
+_STATED_REASONS = {**EXIT_REASONS, "null": EXIT_REASONS["none"]}
 _TRADE_NUMBERS = {
     "requested_entry": "requested_entry",
     "requested_exit": "requested_exit",
@@ -234,7 +235,7 @@ def _trade_columns(trade: Fields | None) -> dict[str, float | int | bool]:
         "fill_entry": trade.number("entry"),
         "fill_entry_time": entered,
         "fill_exit_time": left,
-        "file_exit_reason": trade.choice("exit_reason", EXIT_REASONS, "none"),
+        "file_exit_reason": trade.choice("exit_reason", _STATED_REASONS, "none"),
         "on_plan": -1 if trade.get("on_plan") is None else int(trade.flag("on_plan")),
     }
 

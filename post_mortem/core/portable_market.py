@@ -8,6 +8,7 @@ import numpy as np
 
 from trading.core.aggregate import aggregate
 from trading.core.candles import I64, QUOTE_COLUMNS, Candles, Quotes, from_quotes
+from trading.core.errors import UserError
 from trading.core.instruments import MAX_DECIMALS, canonical_symbol, describe, news_currencies
 from trading.core.types import NS_PER_DAY, timeframe_ns
 from trading.core.units import scaled
@@ -104,7 +105,7 @@ def _news(top: Fields, candles: Candles) -> News | None:
         impact=np.array([row.choice("impact", IMPACTS) for row in rows], np.int8),
         surprise_z=np.array([row.maybe_number("surprise_z") for row in rows], np.float64),
         currency=tuple(row.text("currency") for row in rows),
-        title=tuple(row.text("title") for row in rows),
+        title=tuple(row.maybe_text("title") for row in rows),
         key=np.array([i if key is None else key for i, key in enumerate(keys)], np.int64),
         covered_from=covered_from,
         covered_to=covered_to,
@@ -133,7 +134,7 @@ def _peers(top: Fields, symbol: str, n: int) -> tuple[Peer, ...] | None:
         return None
     peers = []
     for row in rows:
-        name = canonical_symbol(row.text("symbol"))
+        name = _peer_name(row.text("symbol"))
         close = numbers(row.must("close"), row.at("close"), n, gaps=True)
         sign = row.maybe_number("sign")
         sign = peer_sign(symbol, name) if np.isnan(sign) else sign
@@ -141,6 +142,14 @@ def _peers(top: Fields, symbol: str, n: int) -> tuple[Peer, ...] | None:
             refuse("choice", "a sign is 1 or -1", row.at("sign"))
         peers.append(Peer(name, close, int(sign)))
     return tuple(peers)
+
+
+def _peer_name(text: str) -> str:
+    """Canonical where it can be; any other name (`^VIX`) says as much of a related market."""
+    try:
+        return canonical_symbol(text)
+    except UserError:
+        return text.strip()
 
 
 def peer_sign(symbol: str, peer: str) -> int:
@@ -165,7 +174,7 @@ def _outages(top: Fields) -> Outages | None:
     return Outages(
         np.array([row.time("start") for row in rows], np.int64),
         np.array([row.time("end") for row in rows], np.int64),
-        tuple(row.text("what") for row in rows),
+        tuple(row.maybe_text("what") for row in rows),
     )
 
 

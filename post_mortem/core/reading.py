@@ -167,6 +167,10 @@ class Fields:
             refuse("bad_type", f"expected text, got {_shown(value)}", self.at(name))
         return value
 
+    def maybe_text(self, name: str) -> str:
+        """Empty where null or absent."""
+        return "" if self.get(name) is None else self.text(name)
+
     def choice(self, name: str, choices: Mapping[str, int], default: str | None = None) -> int:
         """The number of a named choice; `default` stands for null, without one null is refused."""
         value = self.get(name)

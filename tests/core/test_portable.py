@@ -184,6 +184,26 @@ def test_missing_and_empty_feeds_differ() -> None:
     assert parse_case(without).market.news is None
 
 
+def test_words_that_decide_nothing_may_be_left_out() -> None:
+    stamp = "2024-03-04T00:00:00Z"
+    release = {"time": stamp, "currency": "USD", "impact": "high"}
+    one = parse_case(
+        changed(
+            news=[release, release | {"title": None}],
+            outages=[{"start": stamp, "end": stamp}],
+            peers=[{"symbol": " ^VIX", "close": [1.0] * 12}],
+            trade=a_trade() | {"exit_reason": "null"},
+        )
+    )
+    assert one.market.news is not None
+    assert one.market.news.title == ("", "")
+    assert one.market.outages is not None
+    assert one.market.outages.what == ("",)
+    assert one.market.peers is not None
+    assert [(peer.symbol, peer.sign) for peer in one.market.peers] == [("^VIX", 1)]
+    assert one.file_exit_reason.tolist() == [0]
+
+
 def test_unknown_claims_and_none() -> None:
     case = example()
     case["signal"]["claimed_setups"] = None
