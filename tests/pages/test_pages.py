@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -365,6 +367,18 @@ def test_a_stale_page_can_ask_who_was_faster(world: World, anna: Client) -> None
 
 
 # --- signing in -----------------------------------------------------------------------------------
+@pytest.mark.django_db
+def test_an_empty_installation_says_how_to_make_a_login(client: Client, settings: Any) -> None:
+    assert "Nobody can sign in yet" in text(page(client, "/sign-in/"))
+    settings.PRODUCTION = True
+    assert "Nobody" not in text(page(client, "/sign-in/"))
+    settings.PRODUCTION = False
+    get_user_model().objects.create_user("trader", password=None)
+    assert "changepassword" in text(page(client, "/sign-in/"))
+    get_user_model().objects.create_user("anna", password="ready-for-4-demo")
+    assert "Nobody" not in text(page(client, "/sign-in/"))
+
+
 def test_signing_in_and_out(world: World, client: Client) -> None:
     said = text(page(client, "/sign-in/"))
     assert "Name Password Sign in" in said
