@@ -78,10 +78,10 @@ def thin_trading(features: Features, life: Life, jump: Jump, gap: Gap, news: Nea
     volume_ratio, spread_ratio = np.full(n, np.nan), np.full(n, np.nan)
     volume = candles.volume
     if volume is not None and bool(np.any(volume > 0)):
-        volume_ratio[asked] = _against_usual(features, volume, bar[asked], life, asked)
+        volume_ratio[asked] = np.fmin(*_against_usual(features, volume, bar[asked], life, asked))
     if candles.spread is not None and candles.spread.size:
         spread = candles.spread.astype(np.float64)
-        spread_ratio[asked] = _against_usual(features, spread, bar[asked], life, asked)
+        spread_ratio[asked] = np.fmax(*_against_usual(features, spread, bar[asked], life, asked))
     by_volume = ramp(-volume_ratio, -THIN_VOLUME[1], -THIN_VOLUME[0])
     # Quotes widen around releases too: without a calendar a wide spread tells nothing.
     by_spread = THIN_BY_SPREAD * ramp(spread_ratio, *WIDE_SPREAD) * (1 - news.strength)
@@ -90,14 +90,20 @@ def thin_trading(features: Features, life: Life, jump: Jump, gap: Gap, news: Nea
     return Thin(strength, volume_ratio, spread_ratio)
 
 
-def _against_usual(features: Features, values: F64, bar: I64, life: Life, rows: I64) -> F64:
-    """Median of values / usual over the bars around `bar`, none after the exit."""
+def _against_usual(
+    features: Features, values: F64, bar: I64, life: Life, rows: I64
+) -> tuple[F64, F64]:
+    """Medians of values / usual over the bars around `bar`, none after the exit: over all of them,
+    and over as many before it as after it, so that a jump at the exit is not judged by what
+    preceded it."""
     usual = usual_of_case(features, values, bar, life.first[rows])
     offsets = np.arange(-AROUND, AROUND + 1)
     around = bar[:, None] + offsets
-    inside = (around >= 0) & (around <= life.exit[rows][:, None])
+    left = (life.exit[rows] - bar)[:, None]
+    inside = (around >= 0) & (offsets <= left)
     near = np.where(inside, values[np.clip(around, 0, values.size - 1)], np.nan)
-    return _median_of_rows(near) / usual
+    even = np.where(np.abs(offsets) <= left, near, np.nan)
+    return _median_of_rows(near) / usual, _median_of_rows(even) / usual
 
 
 def usual_of_case(features: Features, values: F64, bar: I64, before: I64) -> F64:

@@ -347,6 +347,20 @@ def test_peers_that_moved_alike_and_now_go_the_other_way_share_no_shock(seed: in
     assert edited("external_shock", against, seed)["external_shock"].status != Status.FIRED
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_trading_that_dried_up_at_the_jump_itself(seed: int) -> None:
+    """A jump that ends the trade has no bars after it; the ones before it traded as usual."""
+
+    def dry(case: Case) -> None:
+        volume = case["candles"]["volume"]
+        close = np.log(case["candles"]["close"])
+        jump = int(np.abs(np.diff(close[simulate.BEFORE - 1 :])).argmax()) + simulate.BEFORE
+        usual = float(np.median(volume[: simulate.BEFORE]))
+        volume[jump - 4 : jump] = [usual] * 4
+
+    assert first(edited("liquidity_event", dry, seed)) == "liquidity_event"
+
+
 # --- more of it, more belief ----------------------------------------------------------------------
 
 
