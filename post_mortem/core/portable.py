@@ -13,7 +13,7 @@ around), `flags` (what exact decimals proved about the fills), `candles.bid_*` a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
 
@@ -284,7 +284,7 @@ def _is_outside(batch: CaseBatch, price: F64, time: I64, direction: int) -> bool
 # --- histories -----------------------------------------------------------------------------------
 
 
-def _span(rows: list[Fields] | None) -> tuple[I64, I64]:
+def _span(rows: Sequence[object] | None) -> tuple[I64, I64]:
     missing = rows is None
     return np.array([-1 if missing else 0]), np.array([-1 if rows is None else len(rows)])
 
@@ -314,13 +314,11 @@ def _setup_history(top: Fields) -> SetupHistory:
 def _trade_log(top: Fields, entry_time: int) -> TradeLog:
     """Earlier trades by exit time; those that closed after the entry are not of the past."""
     rows = top.children("trade_log")
-    past = sorted(
-        (row for row in rows or [] if row.time("exit_time") <= entry_time),
-        key=lambda row: row.time("exit_time"),
-    )
+    timed = [(row.time("exit_time"), row) for row in rows or []]
+    past = sorted((item for item in timed if item[0] <= entry_time), key=lambda item: item[0])
     return TradeLog(
-        np.array([row.time("exit_time") for row in past], np.int64),
-        np.array([row.maybe_number("r") for row in past], np.float64),
-        np.array([row.maybe_number("quantity") for row in past], np.float64),
+        np.array([time for time, _ in past], np.int64),
+        np.array([row.maybe_number("r") for _, row in past], np.float64),
+        np.array([row.maybe_number("quantity") for _, row in past], np.float64),
         *_span(None if rows is None else past),
     )

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import NoneType
 from typing import NoReturn
 
 import numpy as np
@@ -46,15 +47,26 @@ def number(value: object, path: str) -> float:
 def numbers(value: object, path: str, length: int | None = None, *, gaps: bool = False) -> F64:
     """A list of finite numbers; with `gaps`, null becomes NaN."""
     items = sequence(value, path, length)
-    if {type(item) for item in items} == {float}:
-        plain = np.array(items, np.float64)
-        if bool(np.isfinite(plain).all()):
+    if set(map(type, items)) <= ({float, int, NoneType} if gaps else {float, int}):
+        plain = _plain(items)
+        if plain is not None:
             return plain
     column = [
         _NAN if gaps and item is None else number(item, f"{path}[{i}]")
         for i, item in enumerate(items)
     ]
     return np.array(column, np.float64)
+
+
+def _plain(items: Sequence[object]) -> F64 | None:
+    """All at once where every number is finite, None becoming NaN; else None, so that the slow way
+    says which is not."""
+    try:
+        column = np.array(items, np.float64)
+    except OverflowError:
+        return None
+    gaps = sum(item is None for item in items)
+    return column if int(np.isfinite(column).sum()) + gaps == column.size else None
 
 
 def sequence(value: object, path: str, length: int | None = None) -> Sequence[object]:

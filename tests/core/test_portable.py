@@ -331,6 +331,16 @@ REFUSED: list[tuple[Callable[[dict[str, Any]], None], str, str]] = [
     (put("candles.low", ["1.1", *TWELVE[1:]]), "bad_number", "candles.low[0]"),
     (put("candles.low", [1.2, *TWELVE[1:]]), "ohlc_inconsistent", "candles.high[0]"),
     (put("candles.close", [1.100003, *TWELVE[1:]]), "precision", "candles.close[0]"),
+    (
+        put("peers", [{"symbol": "GBPUSD", "close": [1, None, float("nan"), *TWELVE[3:]]}]),
+        "not_finite",
+        "peers[0].close[2]",
+    ),
+    (
+        put("peers", [{"symbol": "GBPUSD", "close": [10**400, None, *TWELVE[2:]]}]),
+        "not_finite",
+        "peers[0].close[0]",
+    ),
     (put("candles.time", [0] * 12), "time_order", "candles.time[1]"),
     (put("candles.time", [0.5, *range(1, 12)]), "timestamp_unit", "candles.time[0]"),
     (put("candles.time", [1e300, *range(1, 12)]), "timestamp_unit", "candles.time[0]"),

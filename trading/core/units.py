@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from .candles import F64, GRID_TOLERANCE, I64
 _LARGEST = 2.0**61  # far beyond any price, and sums of two still fit 64 bits
 
 
+@lru_cache(maxsize=256)
 def _half_point(point: Decimal) -> tuple[int, int]:
     half = Fraction(point) / 2
     return half.numerator, half.denominator
