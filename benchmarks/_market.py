@@ -101,14 +101,18 @@ def make_signals(candles: Candles, count: int, seed: int = 11) -> SignalData:
         else:
             listed = sorted({SETUP_CHOICES[i] for i in names})
             claims.append("[" + ", ".join(f'"{name}"' for name in listed) + "]")
+    version = at * 4 // n
+    # About two signals in five reach their target first. Three versions of the model know that,
+    # the last one promises far more.
+    promised = np.where(version < 3, 28, 58)
     return SignalData(
         time=candles.time[at],
         side=side,
         entry=entry,
         stop=stop,
         target=target,
-        score=np.rint(55 + 40 * rng.random(count)),
-        version=at * 4 // n,
+        score=np.rint(promised + 20 * rng.random(count)),
+        version=version,
         claims=claims,
     )
 

@@ -19,7 +19,7 @@ from trading.models import Execution, Signal, Trade
 
 from .columns import Column, codes, fetch, floats, from_ns, integers, times
 
-SIGNALS_PER_CHUNK = 20_000
+SIGNALS_PER_CHUNK = 12_500  # some 60,000 cases: a second or two of work, 200 MB
 
 SIGNAL_FIELDS = (
     "id",

@@ -31,7 +31,8 @@ from post_mortem.core.version import ENGINE_VERSION
 from post_mortem.selectors.case_rows import Selection, groups
 from post_mortem.selectors.cases import CasesOf, group_batches
 from post_mortem.selectors.stored import stored_rows
-from post_mortem.services.audit_writer import Judged, write
+from post_mortem.services.audit_writer import Judged, Written, write
+from post_mortem.services.write_behind import WriteBehind, can_write_behind
 from trading.core.candles import I64
 from trading.core.errors import NotFoundError, UserError
 from trading.core.types import SIGNAL_HORIZONS, Horizon
@@ -39,6 +40,8 @@ from trading.models import Signal, Trade
 
 # Marks audits that were labelled without looking for causes; a full run completes them.
 LABELS_ONLY = 0
+# Signals from which on a run is worth a second thread.
+_LARGE_RUN = 5_000
 
 Progress = Callable[[int], None]
 Guard = Callable[[], None]
@@ -107,12 +110,13 @@ def run_autopsy(
         horizons=checked_horizons(horizons),
     )
     _require_existing(selection)
-    run = _Run(skip_rca, force, dry_run, now or timezone.now(), guard)
-    for group in groups(selection):
-        for cases in group_batches(selection, group):
-            run.audit(cases)
-            if progress:
-                progress(len(cases.batch))
+    chosen = groups(selection)
+    large = sum(group.signals for group in chosen) > _LARGE_RUN
+    with WriteBehind[Written](active=large and can_write_behind()) as writer:
+        run = _Run(skip_rca, force, dry_run, now or timezone.now(), guard, progress, writer)
+        for group in chosen:
+            for cases in group_batches(selection, group):
+                run.audit(cases)
     if narrate and run.summary.changed_ids and not skip_rca:
         narrate(run.summary.changed_ids)
     return run.summary
@@ -155,6 +159,8 @@ class _Run:
     dry_run: bool
     now: datetime
     guard: Guard | None
+    progress: Progress | None
+    writer: WriteBehind[Written]
     summary: RunSummary = field(default_factory=RunSummary)
 
     def __post_init__(self) -> None:
@@ -177,6 +183,12 @@ class _Run:
         if self.dry_run:
             self._tally(stored.place >= 0, changed)
             return
+
+        def written(result: Written) -> None:
+            self._tally(result.existed, changed)
+            self.summary.audit_ids.extend(result.ids.tolist())
+            self.summary.changed_ids.extend(result.ids[rows].tolist())
+
         judged = Judged(
             cases=cases,
             rows=rows,
@@ -186,10 +198,7 @@ class _Run:
             hashes=[hashes[i] for i in rows.tolist()],
             engine_version=LABELS_ONLY if self.skip_rca else ENGINE_VERSION,
         )
-        written = write(judged, stored, now=self.now, guard=self.guard)
-        self._tally(written.existed, changed)
-        self.summary.audit_ids.extend(written.ids.tolist())
-        self.summary.changed_ids.extend(written.ids[rows].tolist())
+        self.writer.submit(lambda: write(judged, stored, now=self.now, guard=self.guard), written)
 
     def _changed(self, hashes: Sequence[str], stored: Sequence[str], version: I64) -> Bool:
         if self.force:
@@ -205,6 +214,8 @@ class _Run:
         summary.new += int((changed & ~existed).sum())
         summary.updated += int((changed & existed).sum())
         summary.unchanged += int((~changed).sum())
+        if self.progress:
+            self.progress(changed.size)
 
     def _count(self, labels: Labels) -> None:
         found, counts = np.unique(labels.outcome, return_counts=True)

@@ -1,0 +1,154 @@
+"""The bulk writer and writing behind: any number of rows, both databases, errors and order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from post_mortem.models import AuditRCA, InsightAudit, RuleSnapshot
+from post_mortem.services import audits, bulk
+from post_mortem.services.audits import run_autopsy
+from post_mortem.services.bulk import UniqueKey
+from post_mortem.services.verification import verify_audits
+from post_mortem.services.write_behind import WriteBehind
+
+from .factories import make_account, make_candles, make_instrument, make_signal, price, walk
+
+SHA = UniqueKey(("sha256",))
+
+
+def snapshots(numbers: range, text: str = "{}") -> dict[str, Any]:
+    return {"sha256": [f"{n:064}" for n in numbers], "data": [text] * len(numbers)}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
+def test_every_row_is_written_once(count: int) -> None:
+    with transaction.atomic():
+        assert bulk.upsert(RuleSnapshot, snapshots(range(count)), key=None) == count
+    assert RuleSnapshot.objects.count() == count
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("constant", [True, False])
+def test_taken_keys_are_updated_and_the_rest_inserted(constant: bool) -> None:
+    bulk.upsert(RuleSnapshot, snapshots(range(150)), key=None)
+    ids = dict(RuleSnapshot.objects.values_list("sha256", "pk"))
+    columns = snapshots(range(100, 260), '{"a": 1}')
+    constants = {"data": columns.pop("data")[0]} if constant else None
+    bulk.upsert(RuleSnapshot, columns, key=SHA, constants=constants)
+    assert RuleSnapshot.objects.count() == 260
+    assert RuleSnapshot.objects.filter(data={"a": 1}).count() == 160
+    for row in RuleSnapshot.objects.filter(sha256__in=ids):
+        assert row.pk == ids[row.sha256]
+
+
+@pytest.mark.django_db
+def test_without_a_key_a_taken_one_is_an_error_and_nothing_is_written() -> None:
+    bulk.upsert(RuleSnapshot, snapshots(range(150)), key=None)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        bulk.upsert(RuleSnapshot, snapshots(range(149, 400), '{"a": 1}'), key=None)
+    assert RuleSnapshot.objects.filter(data={}).count() == RuleSnapshot.objects.count() == 150
+
+
+@pytest.mark.django_db
+def test_reserved_ids_are_never_given_twice() -> None:
+    first = list(bulk.reserve_ids(RuleSnapshot, 5))
+    columns = snapshots(range(5)) | {"id": first}
+    bulk.upsert(RuleSnapshot, columns, key=None)
+    RuleSnapshot.objects.filter(pk=first[-1]).delete()
+    second = list(bulk.reserve_ids(RuleSnapshot, 3))
+    made = RuleSnapshot.objects.create(sha256="x" * 64, data={})
+    assert min(second) > max(first)
+    assert connection.vendor != "postgresql" or made.pk > max(second)
+
+
+@pytest.mark.django_db
+def test_deleting_by_value_leaves_the_rest() -> None:
+    bulk.upsert(RuleSnapshot, snapshots(range(10)), key=None)
+    ids = sorted(RuleSnapshot.objects.values_list("pk", flat=True))
+    bulk.delete_where(RuleSnapshot, "id", ids[:4])
+    bulk.delete_where(RuleSnapshot, "id", [])
+    assert sorted(RuleSnapshot.objects.values_list("pk", flat=True)) == ids[4:]
+
+
+@pytest.mark.django_db
+def test_unknown_numbers_are_null() -> None:
+    column = bulk.float_column(np.array([1.5, np.nan]))
+    with connection.cursor() as cursor:
+        cursor.execute("select %s is null, %s is null", column)
+        assert [bool(value) for value in cursor.fetchone()] == [False, True]
+
+
+# --- writing behind -----------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("active", [True, False])
+def test_results_come_back_in_order_on_this_thread(active: bool) -> None:
+    here, results, threads = threading.get_ident(), [], set()
+
+    def work(number: int) -> Callable[[], int]:
+        def call() -> int:
+            threads.add(threading.get_ident())
+            return number
+
+        return call
+
+    def done(number: int) -> None:
+        assert threading.get_ident() == here
+        results.append(number)
+
+    with WriteBehind[int](active=active) as writer:
+        for number in range(5):
+            writer.submit(work(number), done)
+    assert results == list(range(5))
+    assert (threads == {here}) is not active
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("active", [True, False])
+def test_an_error_stops_the_run(active: bool) -> None:
+    results: list[int] = []
+
+    def fail() -> int:
+        raise ZeroDivisionError
+
+    def run() -> None:
+        with WriteBehind[int](active=active) as writer:
+            for call in (lambda: 1, fail, lambda: 3):
+                writer.submit(call, results.append)
+
+    with pytest.raises(ZeroDivisionError):
+        run()
+    assert results == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_large_run_gives_what_a_small_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    account, instrument = make_account(), make_instrument()
+    closes = walk(30 * 1440)
+    make_candles(instrument, closes)
+    for i in range(20):
+        entry = int(closes[21 * 1440 - 1])
+        make_signal(
+            account, instrument, entry_price=price(entry), side=1 if i % 2 else -1,
+            stop_loss=None, take_profit=None, score=50.0 + i, model_version="v1",
+        )  # fmt: skip
+    run_autopsy()
+    keys = ("signal_id", "horizon", "input_hash", "evidence_hash")
+    before = set(InsightAudit.objects.values_list(*keys))
+    causes = AuditRCA.objects.count()
+    InsightAudit.objects.all().delete()
+    monkeypatch.setattr(audits, "_LARGE_RUN", 0)
+    monkeypatch.setattr("post_mortem.selectors.case_rows.signal_chunks.__defaults__", (3,))
+    summary = run_autopsy()
+    assert (summary.new, len(summary.audit_ids)) == (80, 80)
+    assert set(InsightAudit.objects.values_list(*keys)) == before
+    assert AuditRCA.objects.count() == causes
+    assert verify_audits().verified == 80
