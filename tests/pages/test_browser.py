@@ -163,6 +163,60 @@ def test_hovering_the_chart_reads_its_bar_in_the_readers_zone(world: World, page
     assert re.match(r"2 May 1[23]:\d\d · O 1\.38\d{3} H 1\.38\d{3} L 1\.38\d{3} C 1\.38\d{3}", said)
 
 
+# --- the post-mortem on a phone ------------------------------------------------------------------
+@pytest.fixture
+def phone(opened: Callable[..., BrowserContext], world: World) -> Page:
+    page = opened(viewport=PHONE, has_touch=True).new_page()
+    open_trade(page, world)
+    return page
+
+
+def test_a_phone_reads_the_parts_in_order(phone: Page) -> None:
+    parts = [
+        *("h1.verdict", ".result", "#chart", "#strip", ".causes", ".unchecked", ".changed-part"),
+        *(".advice-part", ".narrative", ".coverage-part", ".fold", ".replay"),
+    ]
+    tops = [
+        phone.locator(part).first.evaluate("(e) => e.getBoundingClientRect().top") for part in parts
+    ]
+    assert tops == sorted(tops)
+    assert len(set(tops)) == len(tops)
+    assert phone.locator("#chart").evaluate("(e) => e.clientHeight") == 300
+    assert phone.locator("details.rest[open]").count() == 0
+
+
+def test_the_chart_stays_in_sight_until_a_form_is_opened(phone: Page) -> None:
+    top = "document.querySelector('#chart').getBoundingClientRect().top"
+    phone.locator(".narrative").evaluate("(e) => e.scrollIntoView()")
+    assert phone.evaluate(top) == 0
+    phone.locator("summary", has_text="Tags and notes").click()
+    assert phone.evaluate(top) < -300
+
+
+def test_the_chip_that_was_swiped_to_lights_its_bar(phone: Page) -> None:
+    strip, chart = phone.locator("#strip"), phone.locator("#chart")
+    assert chart.get_attribute("data-lit") == ""
+    last = strip.locator("button").last
+    strip.evaluate("(e) => { e.scrollLeft = e.scrollWidth; }")
+    phone.wait_for_selector("#strip button:last-child[aria-pressed=true]")
+    assert chart.get_attribute("data-lit") == last.get_attribute("data-fact")
+
+
+def test_the_bar_of_a_phone_walks_and_marks(world: World, phone: Page) -> None:
+    bar = phone.locator(".bottom")
+    assert bar.locator("> *").count() == 3
+    assert "Home" not in bar.inner_text()
+    bar.get_by_role("button", name="Reviewed").click()
+    phone.wait_for_selector('.bottom [aria-pressed="true"]')
+    world.news_trade.refresh_from_db()
+    assert world.news_trade.reviewed_at is not None
+    first = phone.url
+    bar.get_by_label("Older trade").click()
+    phone.wait_for_url(lambda url: url != first)
+    phone.goto("/trades/")
+    assert "Home" in phone.locator(".bottom").inner_text()
+
+
 def test_the_chart_is_also_a_table(world: World, page: Page) -> None:
     open_trade(page, world)
     page.click("#chart-toggle")
@@ -281,7 +335,7 @@ def test_evidence_and_causes_have_keys(world: World, page: Page) -> None:
 def test_r_marks_the_trade_as_read(world: World, page: Page) -> None:
     open_trade(page, world)
     page.keyboard.press("r")
-    page.wait_for_selector('[data-key=r][aria-pressed="true"]')
+    page.wait_for_selector('.trade-line [data-key=r][aria-pressed="true"]')
     world.news_trade.refresh_from_db()
     assert world.news_trade.reviewed_at is not None
 

@@ -24,9 +24,9 @@ for (const form of document.querySelectorAll("form[data-auto]")) {
   });
 }
 
-// On a phone the filters fold behind their counted button.
+// On a phone the filters fold behind their counted button, and what is read last behind its title.
 if (window.matchMedia("(width <= 640px)").matches) {
-  for (const box of document.querySelectorAll(".filter-box")) box.open = false;
+  for (const box of document.querySelectorAll(".filter-box, [data-fold]")) box.open = false;
 }
 
 // The chosen columns are remembered for the next visit.

@@ -8,6 +8,7 @@ const holder = document.getElementById("chart");
 const said = document.getElementById("chart-said");
 const zoned = clock(data.zone);
 const quietText = said.textContent;
+const SETTLED = 140; // ms without a scroll: the swipe is over
 const pressed = new Set();
 let hovered = [];
 let drawn = null;
@@ -92,9 +93,28 @@ function step(by) {
   const at = ids.findIndex((id) => pressed.has(id));
   const to = ids[(at + by + ids.length) % ids.length] ?? ids[0];
   if (!pressed.has(to)) toggle(to);
-  const [mark] = marks(to);
-  if (mark) mark.scrollIntoView({ block: "nearest" });
+  const mark = [...marks(to)].find((known) => known.checkVisibility());
+  if (mark) mark.scrollIntoView({ block: "nearest", inline: "center" });
   return true;
+}
+
+// On a phone the chips lie in a strip under the chart: the one that was swiped to is lit.
+function swipe() {
+  const strip = document.getElementById("strip");
+  if (!strip) return;
+  let settled = 0;
+  strip.addEventListener("scroll", () => {
+    clearTimeout(settled);
+    settled = setTimeout(() => {
+      const { left, width } = strip.getBoundingClientRect();
+      const away = (chip) => {
+        const box = chip.getBoundingClientRect();
+        return Math.abs(box.left + box.width / 2 - left - width / 2);
+      };
+      const nearest = [...strip.children].reduce((a, b) => (away(b) < away(a) ? b : a));
+      if (!pressed.has(nearest.dataset.fact)) toggle(nearest.dataset.fact);
+    }, SETTLED);
+  }, { passive: true });
 }
 
 function table() {
@@ -150,6 +170,7 @@ function causes() {
 
 draw();
 chips();
+swipe();
 tableToggle();
 causes();
 bindKey(",", () => step(-1));
