@@ -63,6 +63,10 @@ class WriteBehind(Generic[Result]):
             if error is None:
                 self.settle()
         finally:
-            # On that thread, because a connection belongs to the thread that opened it.
-            self._pool.submit(connection.close)
+            self._pool.submit(_close_connection)
             self._pool.shutdown(wait=True)
+
+
+def _close_connection() -> None:
+    """Close the connection of the thread that runs this; here it is looked up, not before."""
+    connection.close()

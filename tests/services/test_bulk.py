@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, connections, transaction
 
 from post_mortem.models import AuditRCA, InsightAudit, RuleSnapshot
 from post_mortem.services import audits, bulk
@@ -127,6 +127,24 @@ def test_an_error_stops_the_run(active: bool) -> None:
     with pytest.raises(ZeroDivisionError):
         run()
     assert results == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_threads_connection_is_closed_and_ours_is_not() -> None:
+    opened: list[Any] = []
+
+    def call() -> None:
+        RuleSnapshot.objects.count()
+        opened.append(connections["default"])
+
+    RuleSnapshot.objects.count()
+    with WriteBehind[None](active=True) as writer:
+        writer.submit(call, lambda result: None)
+    assert opened[0] is not connections["default"]
+    # One in memory is never closed, or it would be gone.
+    in_memory = getattr(opened[0], "is_in_memory_db", lambda: False)()
+    assert in_memory or opened[0].connection is None
+    assert connections["default"].connection is not None
 
 
 @pytest.mark.django_db(transaction=True)
