@@ -77,7 +77,7 @@ def thin_trading(features: Features, life: Life, jump: Jump, gap: Gap, news: Nea
     asked = np.flatnonzero((jump.strength > 0) | (gap.strength > 0))
     volume_ratio, spread_ratio = np.full(n, np.nan), np.full(n, np.nan)
     volume = candles.volume
-    if volume is not None and bool(np.any(volume > 0)):
+    if volume is not None:
         volume_ratio[asked] = np.fmin(*_against_usual(features, volume, bar[asked], life, asked))
     if candles.spread is not None and candles.spread.size:
         spread = candles.spread.astype(np.float64)

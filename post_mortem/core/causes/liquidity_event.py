@@ -52,9 +52,11 @@ def assess(context: Context) -> Findings:
     }
     candles = context.batch.market.candles
     shock = np.maximum(jump.strength, gap.strength) >= JUMP_PRESENT
-    has_volume = candles.volume is not None and bool(np.any(candles.volume > 0))
-    no_volume = np.full(len(context), not has_volume)
-    blind = no_volume | (shock & ~np.isfinite(thin.volume_ratio))
+    # Asked a case, not of the whole series: what other bars hold must not matter. A series whose
+    # volumes are all zero has none that is usual, so its ratios are unknown.
+    blind = np.full(len(context), candles.volume is None) | (
+        shock & ~np.isfinite(thin.volume_ratio)
+    )
     missing = when(blind, Missing.VOLUME)
     if candles.spread is None:
         missing |= when(blind, Missing.SPREAD)
