@@ -19,7 +19,7 @@ from post_mortem.services.journal import mark_reviewed, write_journal
 from trading.core.errors import UserError
 
 from .causes import scale_of
-from .changed import changes_of
+from .changed import changes_of, like_it
 from .coverage import coverage_of
 from .shell import page, show
 
@@ -56,6 +56,7 @@ def show_page(
         else [_cause(judged, view) for view in judged.evidence.ranked],
         "coverage": None if judged is None else coverage_of(judged),
         "changes": () if judged is None else changes_of(judged, found.target_r),
+        "like_it": reverse("pages:trades", query=like_it(found, judged)) if judged else "",
     }
     return show(request, viewer, "post_mortem/trade.html", {**shared, **context})
 

@@ -26,6 +26,8 @@ from trading.core.types import NS_PER_SECOND, timeframe_name, timeframe_ns
 from trading.models import CandleSeries, Instrument, NewsEvent
 from trading.selectors.candles import load_candles
 
+from .alternatives import Wider
+
 MAX_BARS = 1500
 _COMFORTABLE = 280  # bars on screen by default
 _STEPS = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
@@ -80,6 +82,7 @@ def chart_of(
     *,
     user: Any,
     timeframe: str = "",
+    ghosts: Sequence[Wider] = (),
 ) -> Chart | None:
     """None when no series judged the audit or none of its bars are stored."""
     series = audit.series
@@ -94,7 +97,9 @@ def chart_of(
         max(_BEFORE, (end - start) // bar // 2) * bar,
         max(_AFTER, (end - start) // bar // 4) * bar,
     )
-    candles = load_candles(series, start - margin[0], end + margin[1])
+    ghost_end = max((ghost.exit_time for ghost in ghosts), default=end)
+    after = max(margin[1], min(ghost_end - end + bar, MAX_BARS // 2 * bar))
+    candles = load_candles(series, start - margin[0], end + after)
     if not len(candles):
         return None
     shown = aggregate(candles, bar) if bar != base else candles
@@ -111,6 +116,7 @@ def chart_of(
         "span": [first // NS_PER_SECOND, last // NS_PER_SECOND],
         "news": _news(series, shown, bar, user),
         "facts": _facts(facts, shown),
+        "ghosts": _ghosts(ghosts, shown),
         "ambiguous": bool(audit.flags & Flag.AMBIGUOUS),
     }
     return Chart(
@@ -271,6 +277,21 @@ def _facts(facts: Sequence[Fact], candles: Candles) -> list[dict[str, Any]]:
             time = int(candles.time[at]) // NS_PER_SECOND
             placed.append({"id": fact.id, "time": time, "text": fact.text})
     return placed
+
+
+def _ghosts(ghosts: Sequence[Wider], candles: Candles) -> list[dict[str, Any]]:
+    """Other plans' ends, as far as bars are shown."""
+    last = int(candles.time[-1])
+    return [
+        {
+            "stop": ghost.stop_price,
+            "time": ghost.exit_time // NS_PER_SECOND,
+            "price": ghost.exit_price,
+            "text": display.r_multiple(ghost.r),
+        }
+        for ghost in ghosts
+        if ghost.exit_time <= last + int(np.diff(candles.time[-2:]).max(initial=0))
+    ]
 
 
 def _ns(at: datetime) -> int:

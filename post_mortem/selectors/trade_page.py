@@ -22,6 +22,7 @@ from trading.core.errors import NotFoundError
 from trading.core.types import HORIZON_NS, NS_PER_SECOND, Horizon
 from trading.models import Account, Execution, Instrument, Signal, Trade, editable_accounts
 
+from .alternatives import Alternatives, alternatives_of
 from .chart import Chart, Life, chart_of
 from .evidence import RELATED, Rendered, render_audits
 from .narrative import Told, told
@@ -47,6 +48,7 @@ class Judged:
     facts: Mapping[str, Fact]
     on_chart: frozenset[str]  # ids of facts that lie on a bar of the chart
     chart: Chart | None
+    alternatives: Alternatives
     told: Told | None
     recommendations: tuple[RecommendationTracking, ...]
     reviews: Mapping[str, str]  # cause -> this user's verdict
@@ -81,7 +83,9 @@ class TradePage:
 
 def trade_page(user: Any, trade_id: int, *, horizon: str = "", timeframe: str = "") -> TradePage:
     """The page of an executed trade. Raises `NotFoundError`, foreign and absent alike."""
-    found = Trade.objects.visible_to(user).select_related("signal", "account", "instrument")
+    found = Trade.objects.visible_to(user).select_related(
+        "signal__account__desk", "account", "instrument"
+    )
     trade = found.filter(pk=trade_id).first()
     if trade is None:
         raise NotFoundError("not_found", "Not found.")
@@ -95,7 +99,7 @@ def audit_page(user: Any, audit_id: int, *, timeframe: str = "") -> TradePage:
     asked = visible.filter(pk=audit_id).values_list("signal", "horizon", "trade").first()
     if asked is None:
         raise NotFoundError("not_found", "Not found.")
-    signal = Signal.objects.select_related("account", "instrument").get(pk=asked[0])
+    signal = Signal.objects.select_related("account__desk", "instrument").get(pk=asked[0])
     trades = signal.trades.select_related("signal", "account", "instrument").order_by("pk")
     trade = (trades.filter(pk=asked[2]) if asked[2] else trades).first()
     audits = _audits(user, Q(signal=signal))
@@ -143,7 +147,7 @@ def _page(
         net=trade.net_pnl if trade else None,
         currency=(trade.pnl_currency if trade else "") or signal.account.currency,
         tabs=tuple(_tab(audit, audit is chosen) for audit in audits),
-        judged=None if chosen is None else _judged(user, signal, trade, chosen, timeframe),
+        judged=None if chosen is None else _judged(user, signal, trade, chosen, audits, timeframe),
         executions=tuple(trade.executions.order_by("time", "pk")) if trade else (),
         may_edit=editable_accounts(user).filter(pk=signal.account_id).exists(),
     )
@@ -162,13 +166,21 @@ def _tab(audit: InsightAudit, current: bool) -> Tab:
 
 
 def _judged(
-    user: Any, signal: Signal, trade: Trade | None, audit: InsightAudit, timeframe: str
+    user: Any,
+    signal: Signal,
+    trade: Trade | None,
+    audit: InsightAudit,
+    siblings: Sequence[InsightAudit],
+    timeframe: str,
 ) -> Judged:
     rendered = render_audits([audit])[0]
     evidence = rendered.evidence
     facts = evidence.by_id()
     life = _life(signal, trade, rendered)
-    chart = chart_of(audit, life, evidence.facts, user=user, timeframe=timeframe)
+    others = alternatives_of(audit, signal.account.desk, siblings)
+    chart = chart_of(
+        audit, life, evidence.facts, user=user, timeframe=timeframe, ghosts=others.wider
+    )
     analysis = TradeAnalysis.objects.filter(audit=audit).first()
     reviews = CauseReview.objects.filter(audit=audit, user=user).values_list("cause", "verdict")
     return Judged(
@@ -177,6 +189,7 @@ def _judged(
         facts=facts,
         on_chart=frozenset(f["id"] for f in chart.data["facts"]) if chart else frozenset(),
         chart=chart,
+        alternatives=others,
         told=None if analysis is None else told(analysis, facts, audit.evidence_hash),
         recommendations=() if analysis is None else _recommendations(analysis),
         reviews=dict(reviews),

@@ -5,6 +5,7 @@ const NAMES = ["paper", "surface", "line", "edge", "ink", "ink2", "ink3", "profi
   "loss", "loss-wash", "evid", "on-evid"];
 const CONTEXT_BEFORE = 40;
 const CONTEXT_AFTER = 16;
+const MOST_GHOST_BARS = 160;
 const SMALL = 400;
 
 // Custom properties are read through a probe, because light-dark() is only resolved in a colour.
@@ -107,7 +108,8 @@ function frame(LC, holder, data, colours) {
 }
 
 function priceSeries(LC, chart, data, colours) {
-  const values = data.levels.map((level) => level.price);
+  const values = [...data.levels, ...data.ghosts].map((level) => level.price);
+  values.push(...data.ghosts.map((ghost) => ghost.stop));
   const series = chart.addSeries(LC.CandlestickSeries, {
     upColor: colours.surface,
     downColor: colours.ink3,
@@ -193,11 +195,14 @@ function show(chart, data) {
   const [from, to] = life(data);
   const wide = data.bars.time.length;
   const context = Math.max(CONTEXT_BEFORE, Math.round((to - from) / 3));
+  // Other plans' ends are shown where they are near enough to leave the trade in sight.
+  const ends = data.ghosts.map((ghost) => barAt(data.bars.time, ghost.time));
+  const last = Math.max(to, ...ends.filter((i) => i - to <= MOST_GHOST_BARS));
   // Whitespace for missing bars shifts the library's logical index.
   const before = (i) => i + data.missing.filter((t) => t < data.bars.time[i]).length;
   chart.timeScale().setVisibleLogicalRange({
     from: Math.max(-1, before(from) - context),
-    to: Math.min(before(wide - 1) + 2, before(to) + Math.max(CONTEXT_AFTER, Math.round(context / 2))),
+    to: Math.min(before(wide - 1) + 2, before(last) + Math.max(CONTEXT_AFTER, Math.round(context / 2))),
   });
 }
 

@@ -1,5 +1,6 @@
-// What is drawn over the candles by hand: the wash from entry to exit, fills, news flags, gaps, and
-// the evidence: its bars in gold, in an ink bracket, under their E-numbers.
+// What is drawn over the candles by hand: the wash from entry to exit, fills, news flags, gaps, the
+// ends that other plans would have had as dashed ghosts, and the evidence: its bars in gold, in an
+// ink bracket, under their E-numbers.
 const FLAG_TOP = 6;
 const NOTCH = 5;
 
@@ -104,6 +105,46 @@ export function overlay(data, colours, [from, to], indexAt) {
     if (!data.exit) return;
     const gain = (data.exit.price - data.entry.price) * data.side;
     fill(pen, data.exit, !long, true, gain > 0 ? colours.profit : gain < 0 ? colours.loss : colours.ink);
+  }
+
+  // A ghost starts where the trade ended, beside its own wider stop, and is hollow: it never was.
+  function ghosts(pen) {
+    if (!data.exit) return;
+    const start = [x(Math.max(0, indexAt(data.exit.time))), y(data.exit.price)];
+    const said = new Set();
+    for (const ghost of data.ghosts) {
+      const end = [x(indexAt(ghost.time)), y(ghost.price)];
+      const stop = y(ghost.stop);
+      if ([...start, ...end].some((v) => v === null)) continue;
+      pen.strokeStyle = colours.ink2;
+      pen.lineWidth = 1.2;
+      pen.setLineDash([5, 4]);
+      pen.beginPath();
+      pen.moveTo(...start);
+      pen.lineTo(...end);
+      if (stop !== null) {
+        pen.moveTo(start[0], stop);
+        pen.lineTo(Math.max(end[0], start[0] + 12), stop);
+      }
+      pen.stroke();
+      pen.setLineDash([]);
+      pen.beginPath();
+      pen.arc(...end, 4, 0, 2 * Math.PI);
+      pen.fillStyle = colours.surface;
+      pen.fill();
+      pen.stroke();
+      if (!said.has(ghost.text)) plate(pen, ghost.text, end[0] + 7, end[1]);
+      said.add(ghost.text);
+    }
+  }
+
+  function plate(pen, text, left, middle) {
+    pen.font = "11px system-ui, sans-serif";
+    pen.textAlign = "left";
+    pen.fillStyle = colours.surface;
+    pen.fillRect(left, middle - 7, pen.measureText(text).width + 6, 14);
+    pen.fillStyle = colours.ink2;
+    pen.fillText(text, left + 3, middle + 4);
   }
 
   function flags(pen, height) {
@@ -211,6 +252,7 @@ export function overlay(data, colours, [from, to], indexAt) {
   const over = layer("top", (pen, height) => {
     flags(pen, height);
     ambiguous(pen);
+    ghosts(pen);
     evidence(pen);
     fills(pen);
   });
