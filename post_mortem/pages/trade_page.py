@@ -21,6 +21,7 @@ from trading.core.errors import UserError
 from .causes import scale_of
 from .changed import changes_of, like_it
 from .coverage import coverage_of
+from .scope import scope_of
 from .shell import page, show
 
 
@@ -34,10 +35,11 @@ def show_trade(request: HttpRequest, viewer: Viewer, trade_id: int) -> HttpRespo
     )
     wanted = filters.filter_from(request.GET, viewer)
     trade = found.trade
-    beside = (
-        trades.neighbours(viewer, wanted, trade, now=timezone.now()) if trade is not None else None
-    )
-    context = {"wanted": wanted, "beside": beside, "back": _list_address(wanted.params)}
+    context: dict[str, Any] = {"wanted": wanted, "back": _list_address(wanted.params)}
+    if trade is not None:
+        scope = scope_of(request.GET.get("scope", ""), wanted, viewer, trade)
+        beside = trades.neighbours(viewer, scope.wanted, trade, now=timezone.now())
+        context |= {"scope": scope, "beside": beside}
     return show_page(request, viewer, found, context)
 
 

@@ -271,6 +271,17 @@ def test_j_and_k_walk_the_trades_of_the_filter(world: World, page: Page) -> None
     page.wait_for_url(first + "*")
 
 
+def test_f_turns_among_which_trades_the_neighbours_are(world: World, page: Page) -> None:
+    page.goto(f"/trades/{world.news_trade.pk}/?side=long")
+    page.keyboard.press("f")
+    page.wait_for_url("**/?side=long&scope=all")
+    page.keyboard.press("j")
+    page.wait_for_url(lambda url: str(world.news_trade.pk) not in url.split("?")[0])
+    assert page.url.endswith("?side=long&scope=all")
+    page.keyboard.press("f")
+    page.wait_for_url("**/?side=long&scope=filtered")
+
+
 @pytest.mark.parametrize(
     ("keys", "path"), [("gt", "/trades/"), ("ga", "/recommendations/"), ("gi", "/import/")]
 )

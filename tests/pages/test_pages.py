@@ -233,6 +233,38 @@ def test_neighbours_stay_within_the_filter(world: World, anna: Client) -> None:
     assert 'rel="prev"' not in html
 
 
+def test_neighbours_can_be_those_of_the_account_or_all(world: World, anna: Client) -> None:
+    newest = max((t for t in world.trades if t.side > 0), key=lambda t: (t.closed_at, t.pk))
+    longs = sum(t.side > 0 for t in world.trades)
+    path = f"/trades/{newest.pk}/?side=long"
+    assert f"of {longs} filtered" in text(page(anna, path))
+    assert 'data-key="f" href="?side=long&amp;scope=all"' in page(anna, path)
+    assert f"of {len(world.trades)} all" in text(page(anna, f"{path}&scope=all"))
+    # One account: its trades are all, so it is no third scope.
+    assert 'href="?side=long&amp;scope=filtered"' in page(anna, f"{path}&scope=all")
+    assert anna.get(f"{path}&scope=desk").status_code == 400
+    second = Account.objects.create(
+        desk=world.account.desk, owner=world.account.owner, name="second"
+    )
+    Trade.objects.filter(pk__in=[t.pk for t in world.trades if t.side < 0]).update(account=second)
+    assert 'href="?side=long&amp;scope=account"' in page(anna, f"{path}&scope=all")
+    assert f"of {longs} this account" in text(page(anna, f"{path}&scope=account"))
+
+
+def test_without_a_filter_or_a_second_account_there_is_one_scope(
+    world: World, anna: Client
+) -> None:
+    html = page(anna, f"/trades/{world.news_trade.pk}/")
+    assert f"of {len(world.trades)}" in text(html)
+    assert 'data-key="f"' not in html
+
+
+def test_a_trade_outside_its_filter_offers_the_others(world: World, anna: Client) -> None:
+    html = page(anna, f"/trades/{world.news_trade.pk}/?side=short")
+    assert "not among filtered" in text(html)
+    assert 'data-key="f" href="?side=short&amp;scope=all"' in html
+
+
 def test_coarser_bars_are_made_of_the_stored_ones(world: World, anna: Client) -> None:
     answer = anna.get(f"/trades/{world.news_trade.pk}/?tf=5m")
     data = answer.context["judged"].chart.data
