@@ -103,10 +103,10 @@ def chart_of(
     if not len(candles):
         return None
     shown = aggregate(candles, bar) if bar != base else candles
-    missing = _missing(series.instrument.kind, shown, bar)
+    missing = missing_bars(series.instrument.kind, shown, bar)
     first, last = start // bar * bar, end // bar * bar
     data = {
-        **_bars(shown, series.point),
+        **bars_of(shown, series.point),
         **_life(audit, life, series.instrument),
         "symbol": series.instrument.symbol,
         "timeframe": chosen,
@@ -114,7 +114,7 @@ def chart_of(
         "digits": display_digits(series.point),
         "missing": [int(t) // NS_PER_SECOND for t in missing],
         "span": [first // NS_PER_SECOND, last // NS_PER_SECOND],
-        "news": _news(series, shown, bar, user),
+        "news": news_of(series, shown, bar, user),
         "facts": _facts(facts, shown),
         "ghosts": _ghosts(ghosts, shown),
         "ambiguous": bool(audit.flags & Flag.AMBIGUOUS),
@@ -165,7 +165,7 @@ def _comfortable(names: list[str], life: int) -> str:
     return next((n for n in names if life // timeframe_ns(n) <= _COMFORTABLE // 2), names[-1])
 
 
-def _missing(kind: str, candles: Candles, bar: int) -> I64:
+def missing_bars(kind: str, candles: Candles, bar: int) -> I64:
     """Opens of bars that should lie between the first and the last and are not stored."""
     offset = int(candles.time[0]) % bar
     n = (int(candles.time[-1]) - int(candles.time[0])) // bar + 1
@@ -176,7 +176,7 @@ def _missing(kind: str, candles: Candles, bar: int) -> I64:
     return absent[is_open(kind, absent)] if absent.size else absent
 
 
-def _bars(candles: Candles, point: Decimal) -> dict[str, Any]:
+def bars_of(candles: Candles, point: Decimal) -> dict[str, Any]:
     half, digits = float(point) / 2, display_digits(point) + 1
 
     def prices(column: I64) -> list[float]:
@@ -205,7 +205,7 @@ def _life(audit: InsightAudit, life: Life, instrument: Instrument) -> dict[str, 
         if life.exit_price is None or exit_time is None
         else {"time": exit_time, "price": life.exit_price, "r": audit.r_multiple},
         "risk": life.risk,
-        "levels": _levels(life, instrument.point),
+        "levels": levels_of(life, instrument.point),
         "path": {
             "mfe": _excursion(audit.mfe_r, audit.mfe_pips, life, instrument, life.side),
             "mae": _excursion(audit.mae_r, audit.mae_pips, life, instrument, -life.side),
@@ -213,7 +213,7 @@ def _life(audit: InsightAudit, life: Life, instrument: Instrument) -> dict[str, 
     }
 
 
-def _levels(life: Life, point: Decimal) -> list[dict[str, Any]]:
+def levels_of(life: Life, point: Decimal) -> list[dict[str, Any]]:
     entry, risk = life.entry_price, life.risk
     last = "Stop (last)" if life.stop is None else "Stop, moved"
     moved = None if life.stop_final == life.stop else life.stop_final
@@ -249,7 +249,7 @@ def _excursion(
     return {"price": life.entry_price + sign * distance, "text": text}
 
 
-def _news(series: CandleSeries, candles: Candles, bar: int, user: Any) -> list[dict[str, Any]]:
+def news_of(series: CandleSeries, candles: Candles, bar: int, user: Any) -> list[dict[str, Any]]:
     currencies = news_currencies(series.instrument.symbol)
     start, end = int(candles.time[0]), int(candles.time[-1]) + bar
     events = NewsEvent.objects.visible_to(user).filter(

@@ -26,7 +26,8 @@ _INLINE = re.compile(r"<[^>]+\s(?:style|on[a-z]+)\s*=|<style\b|<script(?![^>]*(?
 
 def paths_of(world: World) -> list[str]:
     assert world.untraded is not None
-    return [*LISTS, f"/trades/{world.news_trade.pk}/", f"/audits/{world.untraded.pk}/"]
+    trade = f"/trades/{world.news_trade.pk}/"
+    return [*LISTS, trade, f"{trade}replay/", f"/audits/{world.untraded.pk}/"]
 
 
 # --- who gets what --------------------------------------------------------------------------------
@@ -49,6 +50,8 @@ def test_what_is_foreign_is_not_there(world: World, client: Client) -> None:
     assert advice is not None
     hidden = [
         ("get", f"/trades/{world.news_trade.pk}/"),
+        ("get", f"/trades/{world.news_trade.pk}/replay/"),
+        ("get", f"/trades/{world.news_trade.pk}/replay/bars/"),
         ("post", f"/trades/{world.news_trade.pk}/reviewed/"),
         ("post", f"/trades/{world.news_trade.pk}/journal/"),
         ("get", f"/audits/{world.untraded.pk}/"),
@@ -94,8 +97,9 @@ def test_every_route_of_the_pages_is_in_this_file() -> None:
     named = {pattern.name for pattern in _patterns()}
     assert named == {
         "dashboard", "trades", "trades-judge", "trades-export", "trade", "trade-reviewed",
-        "trade-journal", "audit", "audit-verify", "cause-review", "recommendations",
-        "recommendation-state", "import", "import-undo", "demo-remove", "sign-in", "sign-out",
+        "trade-journal", "trade-replay", "trade-replay-bars", "audit", "audit-verify",
+        "cause-review", "recommendations", "recommendation-state", "import",
+        "import-undo", "demo-remove", "sign-in", "sign-out",
     }  # fmt: skip
 
 

@@ -6,6 +6,8 @@ const NAMES = ["paper", "surface", "line", "edge", "ink", "ink2", "ink3", "profi
 const CONTEXT_BEFORE = 40;
 const CONTEXT_AFTER = 16;
 const MOST_GHOST_BARS = 160;
+const GROWING_BARS = 90;
+const GROWING_ROOM = 14;
 const SMALL = 400;
 
 // Custom properties are read through a probe, because light-dark() is only resolved in a colour.
@@ -70,7 +72,7 @@ function running(data) {
   const { time, close } = data.bars;
   const scale = data.side / (data.risk || 1);
   return time.map((t, i) => {
-    if (i < from || i > to) return { time: t };
+    if (i < from || i > to || t + data.barSeconds <= data.entry.time) return { time: t };
     const price = i === to && data.exit ? data.exit.price : close[i];
     return { time: t, value: (price - data.entry.price) * scale };
   });
@@ -176,6 +178,10 @@ function resultSeries(LC, chart, data, colours) {
   return series;
 }
 
+function spreads(data) {
+  return data.bars.time.map((time, i) => ({ time, value: data.bars.spread[i] }));
+}
+
 function spreadSeries(LC, chart, data, colours) {
   const series = chart.addSeries(
     LC.HistogramSeries,
@@ -187,7 +193,7 @@ function spreadSeries(LC, chart, data, colours) {
     },
     2,
   );
-  series.setData(data.bars.time.map((time, i) => ({ time, value: data.bars.spread[i] })));
+  series.setData(spreads(data));
   return series;
 }
 
@@ -206,7 +212,7 @@ function show(chart, data) {
   });
 }
 
-// Draws `data` into `holder`. Returns {light, times, onHover, onClick, remove}.
+// Draws `data` into `holder`. `grow` draws it again after its bars changed, the last in sight.
 export function drawChart(holder, data) {
   const LC = window.LightweightCharts;
   const colours = palette();
@@ -215,9 +221,11 @@ export function drawChart(holder, data) {
   const marks = overlay(data, colours, life(data), (seconds) => barAt(data.bars.time, seconds));
   price.attachPrimitive(marks);
   const tall = holder.clientHeight > SMALL;
+  let result = null;
+  let spread = null;
   if (tall) {
-    resultSeries(LC, chart, data, colours);
-    if (data.bars.spread) spreadSeries(LC, chart, data, colours);
+    result = resultSeries(LC, chart, data, colours);
+    if (data.bars.spread) spread = spreadSeries(LC, chart, data, colours);
     const panes = chart.panes();
     [6.4, 1.5, 0.9].forEach((share, i) => panes[i] && panes[i].setStretchFactor(share));
   }
@@ -232,6 +240,13 @@ export function drawChart(holder, data) {
     },
     onClick(react) {
       chart.subscribeClick((event) => react(event.time ?? null));
+    },
+    grow() {
+      price.setData(candles(data));
+      if (result) result.setData(running(data));
+      if (spread) spread.setData(spreads(data));
+      const last = data.bars.time.length + data.missing.length;
+      chart.timeScale().setVisibleLogicalRange({ from: last - GROWING_BARS, to: last + GROWING_ROOM });
     },
     remove: () => chart.remove(),
   };

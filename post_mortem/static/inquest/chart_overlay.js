@@ -88,6 +88,8 @@ export function overlay(data, colours, [from, to], indexAt) {
   }
 
   function fill(pen, mark, up, solid, colour) {
+    // A replay may not have come to it yet.
+    if (time.at(-1) + data.barSeconds <= mark.time) return;
     const at = x(Math.max(0, indexAt(mark.time)));
     const level = y(mark.price);
     if (at === null || level === null) return;

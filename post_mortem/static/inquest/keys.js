@@ -112,6 +112,8 @@ function single(event) {
     return true;
   }
   if (event.key === "Enter") return event.target.closest("a, button") ? false : open();
+  // What has the focus keeps its own space bar.
+  if (event.key === " " && event.target.closest("a, button, summary")) return false;
   const action = ACTIONS[event.key];
   return (action && action()) || named(event.key);
 }
