@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from django.core.management.base import CommandParser
+from django.db import transaction
 
 from trading.importers.sources import ENCODINGS, file_at
 from trading.importers.trades import MAX_FILE_BYTES
-from trading.management.base import Progress, warning_line
-from trading.services.accounts import Owner
+from trading.importers.trades_contract import TradeOptions
+from trading.management.base import InquestCommand, Progress, Summary, warning_line
+from trading.services.accounts import Owner, account_for
 from trading.services.trade_rows import Progress as ShowProgress
 
 _SHOWN_SKIPS = 20
@@ -30,6 +32,39 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="read and check, show what would change"
     )
+
+
+class Imported(Protocol):
+    """What an import gives back."""
+
+    @property
+    def summary(self) -> Mapping[str, Any]: ...
+
+
+def import_file(
+    command: InquestCommand,
+    what: str,
+    importer: Callable[..., Imported],
+    given: TradeOptions,
+    options: Mapping[str, Any],
+) -> Summary:
+    """Run one of the importers on the file and account of the command line, or try it out."""
+    data = content_of(options["file"])
+    # A user or an account made for a file that is refused goes with it.
+    with transaction.atomic(), command.progress(0, what) as bar:
+        owner = account_for(account=options["account"], username=options["user"])
+        result = importer(
+            account=owner.account,
+            data=data,
+            file_name=options["file"].name,
+            options=given,
+            created_by=owner.user,
+            dry_run=options["dry_run"],
+            progress=progress_on(bar),
+        )
+        if options["dry_run"]:
+            transaction.set_rollback(True)
+    return {**result.summary, **owner_summary(owner)}
 
 
 def content_of(path: Path) -> bytes:

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import transaction
 
 from trading.importers.signals import COLUMNS
 from trading.importers.trades_contract import TradeOptions
 from trading.management import owned
 from trading.management.base import InquestCommand, Summary
-from trading.services.accounts import account_for
 from trading.services.signals import import_signals
 
 
@@ -37,22 +35,7 @@ class Command(InquestCommand):
             encoding=options["encoding"],
             partial=options["skip_bad_rows"],
         )
-        data = owned.content_of(options["file"])
-        # A user or an account made for a file that is refused goes with it.
-        with transaction.atomic(), self.progress(0, "signals") as bar:
-            owner = account_for(account=options["account"], username=options["user"])
-            result = import_signals(
-                account=owner.account,
-                data=data,
-                file_name=options["file"].name,
-                options=given,
-                created_by=owner.user,
-                dry_run=options["dry_run"],
-                progress=owned.progress_on(bar),
-            )
-            if options["dry_run"]:
-                transaction.set_rollback(True)
-        return {**result.summary, **owned.owner_summary(owner)}
+        return owned.import_file(self, "signals", import_signals, given, options)
 
     def lines(self, summary: Summary) -> Iterator[str]:
         values: Any = summary

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import transaction
 
 from trading.importers.trades import FORMATS
 from trading.importers.trades_columns import FIELDS, parse_mapping
 from trading.importers.trades_contract import TradeOptions
 from trading.management import owned
 from trading.management.base import InquestCommand, Summary
-from trading.services.accounts import account_for
 from trading.services.trades import import_trades
 
 
@@ -55,22 +53,7 @@ class Command(InquestCommand):
             timeframe=options["timeframe"],
             partial=options["skip_bad_rows"],
         )
-        data = owned.content_of(options["file"])
-        # A user or an account made for a file that is refused goes with it.
-        with transaction.atomic(), self.progress(0, "trades") as bar:
-            owner = account_for(account=options["account"], username=options["user"])
-            result = import_trades(
-                account=owner.account,
-                data=data,
-                file_name=options["file"].name,
-                options=given,
-                created_by=owner.user,
-                dry_run=options["dry_run"],
-                progress=owned.progress_on(bar),
-            )
-            if options["dry_run"]:
-                transaction.set_rollback(True)
-        return {**result.summary, **owned.owner_summary(owner)}
+        return owned.import_file(self, "trades", import_trades, given, options)
 
     def lines(self, summary: Summary) -> Iterator[str]:
         values: Any = summary
