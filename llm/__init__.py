@@ -1,0 +1,1 @@
+"""Messages in, completions out: any OpenAI-compatible endpoint. No Django, no domain words."""
