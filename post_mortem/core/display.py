@@ -65,6 +65,11 @@ def times(number: float) -> str:
     return f"{fixed(number, 1)} times"
 
 
+def factor(number: float) -> str:
+    """A constant as a factor, with no more places than it has: 1.25 -> `1.25 times`."""
+    return f"{fixed(number, 2 if round(number, 1) != round(number, 2) else 1)} times"
+
+
 def count(number: float) -> str:
     return f"{round(number):,}"
 
@@ -109,6 +114,7 @@ def by_unit(number: float, unit: str, point: Decimal) -> str:
         "pips": lambda: pips(number),
         "z": lambda: fixed(number, 1),
         "ratio": lambda: times(number),
+        "factor": lambda: factor(number),
         "fraction": lambda: percent(number),
         "probability": lambda: percent(number),
         "count": lambda: count(number),

@@ -3,14 +3,18 @@
 A sentence is written with slots and citations, `Stopped out at {{E1.r}} after the release [E3].`
 and rendered by code from the facts. `check` finds everything that must not be shown: a digit or a
 number word outside a slot, a slot of a fact that its own sentence does not cite, a citation of a
-fact that does not exist, and markup. `render` refuses a text that does not pass.
+fact that does not exist, and markup. `render` refuses a text that does not pass. What a sound
+sentence claims about the trade is checked by `core/claims.py`.
+
+Narratives are English. Letters of other scripts are refused, because a number word or a link can be
+spelt with look-alikes; accents are taken off before words are compared.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,13 +22,39 @@ SLOT = re.compile(r"\{\{(E[1-9]\d{0,2})\.([a-z][a-z0-9_]*)\}\}")
 CITATION = re.compile(r"\[(E[1-9]\d{0,2})\]")
 # A sentence ends at . ! or ? before white space; its citations stand before that mark.
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-_MARKUP = re.compile(r"[<>{}`]|https?:|www\.|!\[|\]\(|javascript:", re.IGNORECASE)
-_NUMBER_WORDS = re.compile(
-    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|"
-    r"sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|"
-    r"hundred|thousand|million|billion|dozens?|twice|thrice|doubled?|tripled?|halved?|half|"
-    r"quarter|thirds?|tenfold)\b",
+_MARKUP = re.compile(
+    r"[<>{}`|\\]|\w://|https?:|mailto:|data:\w+/|www\.|!\[|\]\s*\(|javascript:|"
+    r"\b[a-z0-9-]+\.(?:com|net|org|io|xyz|info|ru|cn|co|app|dev|me|biz)\b|&#?\w+;",
     re.IGNORECASE,
+)
+_UNITS = (
+    "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|"
+    "sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+)
+_ORDINALS = (
+    "second|thirds?|fourths?|fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?|eleventh|twelfth|"
+    "thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|"
+    "thirtieth|fortieth|fiftieth|hundredths?|thousandths?"
+)
+_NUMBER_WORDS = re.compile(
+    rf"\b(?:zero|nil|(?:{_UNITS})(?:fold|some)?|(?:{_ORDINALS})|"
+    r"hundreds?|hundredfold|thousands?|thousandfold|millions?|billions?|trillions?|dozens?|"
+    r"couple of|a couple|twice|thrice|twofold|manifold|"
+    r"doubl(?:e|ed|es|ing)|tripl(?:e|ed|es|ing)|quadrupl(?:e|ed|es|ing)|quintupl(?:e|ed|es|ing)|"
+    r"halv(?:e|ed|es|ing)|half|quarters?|one (?:in (?:a|every|each)|out of|per)|"
+    r"one[- ](?:percent|pips?|bars?|minutes?|hours?|days?|trades?|times?)|"
+    r"deux|trois|quatre|cinq|sept|huit|neuf|dix|vingt|cent|"
+    r"mille|zwei|drei|vier|sechs|sieben|acht|neun|zehn|elf|zwanzig|hundert|tausend|uno|tres|"
+    r"cuatro|cinco|seis|siete|ocho|nueve|diez|veinte|cien|ciento|tre|quattro|cinque|sei|"
+    r"sette|otto|nove|dieci|cento|dois|oito|dez)\b",
+    re.IGNORECASE,
+)
+# Letters strung out (s e v e n) read as a word to people only.
+_STRUNG = re.compile(r"(?<!\w)(?:[^\W\d_][\s.\-_*'\u2019]+){2,}[^\W\d_](?!\w)")
+_INNER_BREAK = re.compile(r"(?<=[^\W\d_])[-_*'\u2019.\u00b7](?=[^\W\d_])")
+_ROMAN = re.compile(
+    r"\b(?=[IVXLCDM]{2,}\b)M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})\b|"
+    r"\b[IVXLCDM]\s?(?:R|pips?|bars?|times|percent|minutes?|hours?|days?|trades?|%)\b"
 )
 
 
@@ -62,11 +92,49 @@ def citations(text: str) -> list[str]:
     return list(dict.fromkeys(CITATION.findall(text)))
 
 
+def count_slots(value: object) -> int:
+    """How many slots the texts of a nested value have."""
+    if isinstance(value, str):
+        return len(SLOT.findall(value))
+    parts: Iterable[object] = ()
+    if isinstance(value, Mapping):
+        parts = value.values()
+    elif isinstance(value, list | tuple):
+        parts = value
+    return sum(count_slots(part) for part in parts)
+
+
 def _is_digit(character: str) -> bool:
-    return unicodedata.category(character) in ("Nd", "Nl", "No")
+    """Digits of every script, fractions, and ideographs that stand for numbers."""
+    return (
+        unicodedata.category(character) in ("Nd", "Nl", "No")
+        or unicodedata.numeric(character, None) is not None
+    )
 
 
-def _check_sentence(sentence: str, facts: Mapping[str, Citable]) -> list[Violation]:
+def _is_foreign(character: str) -> bool:
+    """A letter outside the Latin script, or a Latin look-alike such as a full-width or bold one."""
+    return character.isalpha() and not unicodedata.name(character, "").startswith("LATIN")
+
+
+def _plain(text: str) -> str:
+    """Without accents, for comparing words."""
+    parts = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in parts if unicodedata.category(c) not in ("Mn", "Me"))
+
+
+def number_word(text: str) -> str | None:
+    """The first number written in letters, Roman numerals and disguised spellings included."""
+    plain = _plain(text)
+    joined = _INNER_BREAK.sub("", plain)
+    strung = _STRUNG.search(plain)
+    for found in (_NUMBER_WORDS.search(plain), _NUMBER_WORDS.search(joined), _ROMAN.search(plain)):
+        if found:
+            return found[0]
+    return strung[0] if strung else None
+
+
+def _check_references(sentence: str, facts: Mapping[str, Citable]) -> list[Violation]:
     found = []
     cited = set(CITATION.findall(sentence))
     for fact_id in sorted(cited - facts.keys()):
@@ -76,15 +144,22 @@ def _check_sentence(sentence: str, facts: Mapping[str, Citable]) -> list[Violati
             found.append(Violation("unknown_slot", f"{fact_id}.{key}"))
         elif fact_id not in cited:
             found.append(Violation("uncited_slot", f"{fact_id}.{key}"))
+    return found
+
+
+def _check_sentence(sentence: str, facts: Mapping[str, Citable]) -> list[Violation]:
+    found = _check_references(sentence, facts)
     rest = CITATION.sub(" ", SLOT.sub(" ", sentence))
     if any(_is_digit(c) for c in rest):
         found.append(Violation("digit", rest.strip()))
-    if match := _NUMBER_WORDS.search(rest):
-        found.append(Violation("number_word", match[0]))
+    if word := number_word(rest):
+        found.append(Violation("number_word", word))
     if match := _MARKUP.search(rest):
         found.append(Violation("markup", match[0]))
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Co", "Cs") for c in rest):
-        found.append(Violation("control_character", repr(rest)))
+    if any(_is_foreign(c) for c in rest):
+        found.append(Violation("script", rest.strip()))
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Co", "Cs", "Mn", "Me") for c in rest):
+        found.append(Violation("control_character", ascii(rest)))
     return found
 
 

@@ -1,12 +1,15 @@
 """The Evidence document: facts of the trade and of every cause, filled from stored numbers.
 
-The lines of `lines.py` become facts here; `build` gives the whole document.
+The lines of `lines.py` become facts here, then the sentences of `minds.py` and the events of
+`timeline.py`, after all others so that a narrative keeps its citations; `build` gives the document.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+
+from trading.core.types import NS_PER_MINUTE
 
 from . import display
 from .causes import FACTS
@@ -26,6 +29,8 @@ from .evidence import (
     view_cause,
 )
 from .lines import FIRED, RULED, SUMMARIES, Line
+from .minds import ANY_FEED, CHECK, FIRE, IMPORTS, RULE_OUT, Mind
+from .timeline import bar_at, bars_before_exit, drafts, events
 from .types import CAUSE_LABELS, CAUSES, Outcome, Status
 
 _PLACEHOLDER = re.compile(r"\{([a-z_0-9]+)\}")
@@ -56,6 +61,13 @@ def _words(subject: Subject, numbers: CauseNumbers) -> dict[str, str]:
             words[key] = spec.choices[int(code)].replace("_", " ")
     if "setup" in words:
         words["setup_name"] = words["setup"]
+    if "best_cause" in words:
+        words["best_cause"] = CAUSE_LABELS[CAUSES[int(numbers.facts["best_cause"])]].lower()
+    if numbers.missing:
+        named = [IMPORTS.get(name, name.replace("_", " ")) for name in numbers.missing]
+        words["imports"] = "; ".join(
+            [named[0], *(name[0].lower() + name[1:] for name in named[1:])]
+        )
     return words
 
 
@@ -72,9 +84,11 @@ def _written(key: str, number: float, cause: str, subject: Subject) -> str:
     return display.by_unit(number, unit, subject.point)
 
 
-def _drafts_of(lines: Sequence[Line], numbers: CauseNumbers, subject: Subject) -> list[Draft]:
+def _drafts_of(
+    lines: Sequence[Line], numbers: CauseNumbers, subject: Subject, exit_time: int | None
+) -> list[Draft]:
     words = _words(subject, numbers)
-    drafts = []
+    found = []
     for line in lines:
         keys = _PLACEHOLDER.findall(line.text)
         if any(key not in words and key not in numbers.facts for key in keys):
@@ -88,17 +102,17 @@ def _drafts_of(lines: Sequence[Line], numbers: CauseNumbers, subject: Subject) -
             for key in keys
         }
         text = _PLACEHOLDER.sub(lambda m, slots=slots: slots[m[1]], line.text)  # type: ignore[misc]
-        drafts.append(
+        found.append(
             Draft(
                 f"{numbers.cause}.{line.kind}",
                 text,
                 slots,
                 line.side,
                 numbers.cause,
-                _bar_time(line, numbers, subject),
+                _bar_time(line, numbers, subject, exit_time),
             )
         )
-    return drafts
+    return found
 
 
 def _applies(line: Line, facts: Mapping[str, float]) -> bool:
@@ -108,35 +122,103 @@ def _applies(line: Line, facts: Mapping[str, float]) -> bool:
         return False
 
 
-def _bar_time(line: Line, numbers: CauseNumbers, subject: Subject) -> int | None:
+def _bar_time(
+    line: Line, numbers: CauseNumbers, subject: Subject, exit_time: int | None
+) -> int | None:
+    """When, or on which bar, the fact of a line lies; None where that is not known."""
     if line.kind == "release":
         event = subject.news.get(int(numbers.facts.get("event_key", -1)))
         return event[0] if event else None
-    offset = numbers.facts.get(line.at_jump)
-    if offset is None or not subject.bar_ns:
+    number = numbers.facts.get(line.at_jump)
+    if number is None:
         return None
-    if subject.bars and 0 <= int(offset) < len(subject.bars):
-        return subject.bars[int(offset)]
-    return subject.entry_time // subject.bar_ns * subject.bar_ns + int(offset) * subject.bar_ns
+    if line.at_jump == "window_bars":
+        return subject.seen.volatility_from
+    if line.at_jump == "minutes_since_loss":
+        return subject.entry_time - int(number * NS_PER_MINUTE)
+    if line.at_jump == "change_bars":
+        return bars_before_exit(subject, exit_time, number)
+    if line.at_jump in ("spread_ratio", "fill_beyond_sl_r"):
+        return exit_time
+    return bar_at(subject, number)
 
 
-def cause_drafts(subject: Subject, findings: Sequence[CauseNumbers]) -> list[Draft]:
+def mind_drafts(subject: Subject, findings: Sequence[CauseNumbers]) -> list[Draft]:
+    """What would have changed the mind of every cause, in the order in which they are shown."""
+    quiet = any(f.cause == "unknown" and f.facts.get("subtype") == 1 for f in findings)
+    found = []
+    for numbers in sorted(findings, key=lambda f: (f.rank == 0, f.rank, CAUSES.index(f.cause))):
+        choices = _choices(numbers, quiet=quiet)
+        written = (_mind(mind, numbers, subject) for mind in choices)
+        draft = next((draft for draft in written if draft is not None), None)
+        if draft is not None:
+            found.append(draft)
+    return found
+
+
+def _choices(numbers: CauseNumbers, *, quiet: bool) -> Sequence[Mind]:
+    if numbers.cause == "unknown":
+        return RULE_OUT["unknown"] if numbers.rank == 1 else ()
+    if numbers.rank > 0:
+        return RULE_OUT[numbers.cause]
+    if numbers.status == Status.ABSTAINED or numbers.missing:
+        return (*CHECK[numbers.cause], ANY_FEED)
+    # Where nothing went wrong no number of one cause would have changed anything.
+    return () if quiet else FIRE[numbers.cause]
+
+
+def _mind(mind: Mind, numbers: CauseNumbers, subject: Subject) -> Draft | None:
+    """The sentence with its numbers, None where one is not known or it does not apply."""
+    if not mind.when(numbers):
+        return None
+    words = _words(subject, numbers)
+    slots: dict[str, str] = {}
+    for key in _PLACEHOLDER.findall(mind.text):
+        text = _mind_slot(key, mind, numbers, subject, words)
+        if text is None:
+            return None
+        slots[key] = text
+    text = _PLACEHOLDER.sub(lambda m: slots[m[1]], mind.text)
+    return Draft(f"{numbers.cause}.mind", text, slots, "mind", numbers.cause)
+
+
+def _mind_slot(
+    key: str, mind: Mind, numbers: CauseNumbers, subject: Subject, words: Mapping[str, str]
+) -> str | None:
+    if key in mind.limits:
+        unit, limit = mind.limits[key]
+        value = limit(numbers)
+        return None if value is None else display.by_unit(value, unit, subject.point)
+    if key in words:
+        return words[key]
+    base = key.removesuffix("_times")
+    number = numbers.facts.get(base)
+    if number is None:
+        return None
+    return display.times(number) if base != key else _written(key, number, numbers.cause, subject)
+
+
+def cause_drafts(
+    subject: Subject, findings: Sequence[CauseNumbers], exit_time: int | None = None
+) -> list[Draft]:
     """Facts of all causes: ranked ones first, then those ruled out, in CAUSES order."""
     named = (f for f in findings if f.rank == 1 or (f.rank > 0 and f.cause != "unknown"))
     ranked = sorted(named, key=lambda f: f.rank)
     rest = sorted((f for f in findings if f.rank == 0), key=lambda f: CAUSES.index(f.cause))
-    drafts = [d for f in ranked for d in _drafts_of(FIRED[f.cause], f, subject)]
+    found = [d for f in ranked for d in _drafts_of(FIRED[f.cause], f, subject, exit_time)]
     for numbers in rest:
         if numbers.status == Status.NOT_FIRED and not numbers.missing:
-            drafts += _drafts_of(RULED[numbers.cause], numbers, subject)
-    return drafts
+            found += _drafts_of(RULED[numbers.cause], numbers, subject, exit_time)
+    return found
 
 
 def build(subject: Subject, label: LabelNumbers, findings: Sequence[CauseNumbers]) -> Evidence:
     """The Evidence document of one audit."""
     judged = any(f.rank > 0 for f in findings)
-    drafts = trade_facts(subject, label) + (cause_drafts(subject, findings) if judged else [])
-    facts = number_facts(drafts)
+    told = trade_facts(subject, label)
+    if judged:
+        told += cause_drafts(subject, findings, label.exit_time) + mind_drafts(subject, findings)
+    facts = number_facts([*told, *drafts(subject, findings if judged else (), told)])
     views = [
         view_cause(numbers, CAUSE_LABELS[numbers.cause], cause_summary(numbers), facts)
         for numbers in findings
@@ -149,6 +231,7 @@ def build(subject: Subject, label: LabelNumbers, findings: Sequence[CauseNumbers
         ranked,
         ruled_out,
         unchecked,
+        events(subject, label, facts),
     )
 
 
