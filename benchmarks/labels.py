@@ -2,76 +2,164 @@
 
     python -m benchmarks.labels [--quick]
 
-Beside the engine, the same labels with a NumPy slice for each of them, and every one of those must
-agree. The engine needs NumPy alone, so `numba_labels_per_s` is null. Prints one JSON object.
+The engine with NumPy alone and with its walk compiled by numba, which must agree in every number,
+and beside it other ways to label, on a sample each: `agree` is the share of their outcomes that
+are the engine's. A way that is not installed is null, with the reason. Prints one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import statistics
 import time
+from collections.abc import Callable
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
+from benchmarks import _rivals
 from benchmarks._market import make_market, make_signals
+from post_mortem.core import replay as replay_module
 from post_mortem.core.labeler import label
 from post_mortem.core.replay import replay
 from post_mortem.core.rules import barrier_half_points
 from post_mortem.core.types import (
     NO_TIME,
     CaseBatch,
+    Labels,
     Market,
     ModelHistory,
     Outcome,
+    Paths,
     SetupHistory,
     SetupView,
     TradeLog,
 )
 from trading.core.types import HORIZON_NS, NS_PER_MINUTE
 
-FULL = {"bars": 371_000, "signals": 100_000, "sample": 2_000}
-QUICK = {"bars": 60_000, "signals": 5_000, "sample": 200}
+FULL = {"bars": 371_000, "signals": 100_000, "rounds": 5}
+QUICK = {"bars": 60_000, "signals": 5_000, "rounds": 2}
+# How many labels each of the others is timed on.
+SAMPLES = {"linear": 2_000, "pandas_loop": 100, "vectorbt": 400}
 NEUTRAL_R = 0.1
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a small run")
-    size = QUICK if parser.parse_args(arguments).quick else FULL
+    quick = parser.parse_args(arguments).quick
+    size = QUICK if quick else FULL
     market = make_market(size["bars"])
     signals = make_signals(market.candles, size["signals"])
     batch = as_batch(market.candles, signals)
-    started = time.perf_counter()
-    paths = replay(batch)
-    replay_seconds = time.perf_counter() - started
-    labels = label(batch, paths)
-    seconds = time.perf_counter() - started
-    picked = np.linspace(0, len(batch) - 1, size["sample"]).astype(np.int64)
-    started = time.perf_counter()
-    linear = [linear_outcome(batch, int(i)) for i in picked]
-    linear_seconds = time.perf_counter() - started
-    judged = labels.outcome[picked]
-    known = judged != Outcome.PENDING
-    agree = float(np.mean(np.array(linear)[known] == judged[known]))
-    assert agree == 1.0, f"only {agree:.4f} of the labels agree"
-    per_second, linear_per_second = len(batch) / seconds, len(picked) / linear_seconds
+    plain = engine(batch, compiled=False, rounds=size["rounds"])
     result = {
         "benchmark": "labels",
         "signals": size["signals"],
         "labels": len(batch),
         "bars": len(market.candles),
-        "seconds": round(seconds, 3),
-        "replay_seconds": round(replay_seconds, 3),
-        "numpy_labels_per_s": round(per_second),
-        "linear_labels_per_s": round(linear_per_second),
-        "numba_labels_per_s": None,
-        "ratio": round(per_second / linear_per_second, 1),
-        "agree": agree,
+        "seconds": round(plain["seconds"], 3),
+        **per_second("numpy", plain, len(batch)),
+        **with_numba(batch, plain, size["rounds"]),
+        **others(batch, plain["labels"], 10 if quick else 1),
     }
+    for name in ("linear", "pandas_loop", "vectorbt"):
+        rate = result[f"{name}_labels_per_s"]
+        result[f"ratio_{name}"] = rate and round(result["numpy_labels_per_s"] / rate, 1)
+    result["ratio"] = result["ratio_linear"]
     print(json.dumps(result))
+    return result
+
+
+def engine(batch: CaseBatch, *, compiled: bool, rounds: int) -> dict[str, Any]:
+    """Median seconds of the walk alone, of the replay and of replay and label together."""
+    walks: list[float] = []
+    original = replay_module.walk
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        started = time.perf_counter()
+        result = original(*args, **kwargs)
+        walks[-1] += time.perf_counter() - started
+        return result
+
+    replays, totals = [], []
+    replay_module.walk = timed  # type: ignore[assignment]
+    try:
+        for _ in range(rounds):
+            walks.append(0.0)
+            started = time.perf_counter()
+            paths = replay(batch, compiled=compiled)
+            replays.append(time.perf_counter() - started)
+            labels = label(batch, paths)
+            totals.append(time.perf_counter() - started)
+    finally:
+        replay_module.walk = original
+    return {
+        "paths": paths,
+        "labels": labels,
+        "walk": statistics.median(walks),
+        "replay": statistics.median(replays),
+        "seconds": statistics.median(totals),
+    }
+
+
+def per_second(name: str, timed: dict[str, Any], count: int) -> dict[str, int]:
+    return {
+        f"{name}_labels_per_s": round(count / timed["seconds"]),
+        f"{name}_replays_per_s": round(count / timed["replay"]),
+        f"{name}_walks_per_s": round(count / timed["walk"]),
+    }
+
+
+def with_numba(batch: CaseBatch, plain: dict[str, Any], rounds: int) -> dict[str, Any]:
+    if not importlib.util.find_spec("numba"):
+        return {"numba_labels_per_s": None, "numba_reason": "numba is not installed"}
+    started = time.perf_counter()
+    few = as_batch(batch.market.candles, make_signals(batch.market.candles, 10))
+    replay(few, compiled=True)
+    loading = time.perf_counter() - started
+    fast = engine(batch, compiled=True, rounds=rounds)
+    same = all(
+        np.array_equal(getattr(fast[part], field.name), getattr(plain[part], field.name), True)
+        for part, record in (("paths", Paths), ("labels", Labels))
+        for field in fields(record)
+    )
+    assert same, "numba and NumPy disagree"
+    return {
+        **per_second("numba", fast, len(batch)),
+        "numba_equal": same,
+        "numba_loading_seconds": round(loading, 3),
+        "ratio_numba_walk": round(plain["walk"] / fast["walk"], 1),
+    }
+
+
+def others(batch: CaseBatch, labels: Labels, smaller: int) -> dict[str, Any]:
+    """The other ways, each on its own evenly spread sample of the judged labels."""
+    judged = np.flatnonzero(labels.outcome != Outcome.PENDING)
+    ways: dict[str, Callable[[CaseBatch, Any], list[int]]] = {
+        "linear": _rivals.slices,
+        "pandas_loop": _rivals.pandas_loop,
+        "vectorbt": _rivals.vectorbt,
+    }
+    result: dict[str, Any] = {}
+    for name, way in ways.items():
+        reason = _rivals.vectorbt_missing() if name == "vectorbt" else ""
+        if reason:
+            result |= {f"{name}_labels_per_s": None, f"{name}_reason": reason}
+            continue
+        count = max(SAMPLES[name] // smaller, 20)
+        rows = judged[np.linspace(0, judged.size - 1, count).astype(np.int64)]
+        way(batch, rows[:4])  # imports and compiles
+        started = time.perf_counter()
+        outcomes = way(batch, rows)
+        seconds = time.perf_counter() - started
+        agree = float(np.mean(np.array(outcomes) == labels.outcome[rows]))
+        result |= {f"{name}_labels_per_s": round(rows.size / seconds), f"{name}_agree": agree}
+    assert result["linear_agree"] == 1.0, result
     return result
 
 
@@ -133,32 +221,6 @@ def as_batch(candles: Any, signals: Any) -> CaseBatch:
         setup_history=SetupHistory(np.zeros(0, np.int8), flags, empty, missing, missing),
         trade_log=TradeLog(np.zeros(0, np.int64), empty, empty, missing, missing),
     )
-
-
-def linear_outcome(batch: CaseBatch, i: int) -> int:
-    """One label by slices of the bars: masks, first touch, running extremes."""
-    candles, side = batch.market.candles, int(batch.side[i])
-    first, stop = np.searchsorted(
-        candles.time, (batch.entry_time[i], batch.end_time[i] - batch.market.bar_ns + 1)
-    )
-    high, low = candles.high[first:stop], candles.low[first:stop]
-    if side > 0:
-        stopped, reached = low <= batch.stop[i], high >= batch.target[i]
-    else:
-        stopped, reached = high >= batch.stop[i], low <= batch.target[i]
-    touched = stopped | reached
-    at = int(touched.argmax()) if touched.any() else touched.size - 1
-    best = np.maximum.accumulate(high[: at + 1])
-    worst = np.minimum.accumulate(low[: at + 1])
-    assert best.size == worst.size
-    if touched.size and touched[at]:
-        return int(Outcome.FAILED if stopped[at] else Outcome.SUCCEEDED)
-    entry = round(float(batch.entry_price[i]) * 200_000)
-    risk = abs(entry - round(float(batch.stop_price[i]) * 200_000))
-    result = side * (int(candles.close[stop - 1]) - entry)
-    if abs(result) <= NEUTRAL_R * risk + 1e-6:
-        return int(Outcome.NEUTRAL)
-    return int(Outcome.SUCCEEDED if result > 0 else Outcome.FAILED)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Ground truth for causes: markets in which the reason of a loss was planted."""
