@@ -40,9 +40,10 @@ check: dev
 	@$(BIN)/python manage.py check
 
 bench: dev
-	@for file in benchmarks/[a-z]*.py; do \
-		[ -e "$$file" ] || { echo "No benchmark exists yet."; exit 0; }; \
-		name=$${file##*/}; $(BIN)/python -m "benchmarks.$${name%.py}" || exit 1; \
+	@for file in benchmarks/[a-z]*.py benchmarks/[a-z]*/__main__.py; do \
+		[ -e "$$file" ] || { echo "No benchmark exists at $$file."; exit 1; }; \
+		name=$${file#*/}; name=$${name%/__main__.py}; \
+		$(BIN)/python -m "benchmarks.$${name%.py}" || exit 1; \
 	done
 
 torture: dev

@@ -6,11 +6,13 @@ it, and a test compares it with the documentation.
 
 import ipaddress
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -29,10 +31,16 @@ KNOBS: Final[Mapping[str, str]] = {
     "OPENAI_BASE_URL": "address of any server that speaks the same protocol",
     "LLM_MODEL": "model that words the narratives; unset: the built-in narrator",
     "LLM_SEND_NOTES": "1 lets the trader's own notes be sent to the model",
+    "LLM_PAUSED": "1 stops every call to the model at once; what was written stays",
+    "LLM_PRICES": "price of a million tokens, in US dollars: input,cached input,output",
+    "LLM_DAILY_TOKENS": "most tokens a user may spend in a UTC day",
+    "LLM_DAILY_COST": "most US dollars all users together may spend in a UTC day; 0 has no limit",
+    "LLM_MONTHLY_COST": "most US dollars all users together may spend in a month; 0 has no limit",
 }
 
 # Values of these never appear in a message: it may end up in a log.
 _SECRET: Final = frozenset({"DATABASE_URL", "SECRET_KEY", "OPENAI_API_KEY"})
+_AMOUNT: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 _BOOLEANS: Final[Mapping[str, bool]] = {"1": True, "true": True, "0": False, "false": False}
 _DATABASE_SCHEMES: Final = frozenset({"sqlite", "postgres", "postgresql"})
 
@@ -72,6 +80,14 @@ class Reader:
         if not (value.isascii() and value.isdecimal() and lowest <= int(value) <= highest):
             raise BadSetting(name, value, f"a whole number from {lowest} to {highest}")
         return int(value)
+
+    def amounts(self, name: str, *, count: int, example: str) -> tuple[Decimal, ...]:
+        """Decimals from 0 up, separated by commas; none when unset."""
+        value = self.text(name)
+        parts = [part.strip() for part in value.split(",")] if value else []
+        if parts and (len(parts) != count or not all(map(_AMOUNT.fullmatch, parts))):
+            raise BadSetting(name, value, f"numbers from 0 up, as in {example}")
+        return tuple(Decimal(part) for part in parts)
 
     def names(self, name: str, *, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         value = self.text(name)

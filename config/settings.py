@@ -3,6 +3,7 @@
 import os
 import re
 import warnings
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,11 @@ OPENAI_API_KEY = _env.text("OPENAI_API_KEY")
 OPENAI_BASE_URL = _env.http_url("OPENAI_BASE_URL")
 LLM_MODEL = _env.text("LLM_MODEL")
 LLM_SEND_NOTES = _env.boolean("LLM_SEND_NOTES")
+LLM_PAUSED = _env.boolean("LLM_PAUSED")
+LLM_PRICES = _env.amounts("LLM_PRICES", count=3, example="0.15,0.075,0.60")
+LLM_DAILY_TOKENS = _env.integer("LLM_DAILY_TOKENS", default=2_000_000, lowest=0, highest=10**12)
+LLM_DAILY_COST = next(iter(_env.amounts("LLM_DAILY_COST", count=1, example="5")), Decimal(0))
+LLM_MONTHLY_COST = next(iter(_env.amounts("LLM_MONTHLY_COST", count=1, example="50")), Decimal(0))
 
 # --- Logging ------------------------------------------------------------------------------------
 LOGGING = {
@@ -279,6 +285,8 @@ LOGGING = {
         # Replaces Django's own handlers, which would print unredacted.
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
+        # Says each request to a model; the ledger does.
+        "httpx2": {"level": "WARNING"},
         "uvicorn": {"handlers": [], "level": "WARNING", "propagate": True},
         "axes": {"level": "WARNING"},
     },

@@ -7,14 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError
+from django.utils import timezone
 
 from post_mortem.services import jobs
+from post_mortem.services.attribution import ATTRIBUTION, build_attribution, request_attribution
 from post_mortem.services.audits import run_autopsy
 from post_mortem.services.autopsy_jobs import AUTOPSY
 from post_mortem.services.jobs import Claim, Failure, ItemResult, LostLeaseError
+from post_mortem.services.model_narratives import (
+    NARRATIVES,
+    request_narratives,
+    word_narratives,
+)
 from post_mortem.services.narratives import narrate_audits
 from post_mortem.services.requests import ANALYSES
 from trading.core.errors import InquestError, RetryLaterError
+from trading.models import Account
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +104,13 @@ def _run(claim: Claim, handlers: Mapping[str, Handler], clock: Callable[[], Any]
         jobs.fail(claim, code="unexpected", detail=detail, permanent=False, now=clock())
     else:
         jobs.finish(claim, result, now=clock())
+        _follow_up(claim)
+
+
+def _follow_up(claim: Claim) -> None:
+    """After the last audits of a job: fits that enough new outcomes make due."""
+    if claim.kind in (ANALYSES, AUTOPSY) and jobs.has_ended(claim.job_pk):
+        request_attribution(account=Account.objects.get(pk=claim.account_id))
 
 
 def _give_back(claim: Claim, clock: Callable[[], Any]) -> None:
@@ -116,6 +131,7 @@ def _analyses(claim: Claim, hold: Hold) -> ItemResult:
         done = run_autopsy(trade_ids=trade_ids, horizons=horizons, guard=hold)
         hold()
         narrate_audits(audit_ids=done.audit_ids)
+        _ask_for_words(claim, done.audit_ids)
 
     return ItemResult(isolate(claim.payload["trades"], run, "trade", hold))
 
@@ -135,8 +151,36 @@ def _autopsy(claim: Claim, hold: Hold) -> ItemResult:
         hold()
         if not params.get("skip_rca", False):
             narrate_audits(audit_ids=done.changed_ids)
+            _ask_for_words(claim, done.changed_ids)
 
     return ItemResult(isolate(claim.payload["signals"], run, "signal", hold))
 
 
-HANDLERS: dict[str, Handler] = {ANALYSES: _analyses, AUTOPSY: _autopsy}
+def _attribution(claim: Claim, hold: Hold) -> ItemResult:
+    """Fit the report of one horizon: the payload is {"horizon": name}."""
+    account = Account.objects.get(pk=claim.account_id)
+    done = build_attribution(
+        account=account, horizon=claim.payload["horizon"], now=timezone.now(), guard=hold
+    )
+    return ItemResult(data=done.as_dict())
+
+
+def _ask_for_words(claim: Claim, audit_ids: Sequence[int]) -> None:
+    """The narrator has written; a model, where there is one, may word it in a job of its own."""
+    account = Account.objects.get(pk=claim.account_id)
+    request_narratives(account=account, audit_ids=audit_ids)
+
+
+def _narratives(claim: Claim, hold: Hold) -> ItemResult:
+    """Let a model word some narratives: the payload is {"audits": [ids]}."""
+    hold()
+    done = word_narratives(audit_ids=claim.payload["audits"], now=timezone.now())
+    return ItemResult(data=done.as_dict())
+
+
+HANDLERS: dict[str, Handler] = {
+    ANALYSES: _analyses,
+    ATTRIBUTION: _attribution,
+    AUTOPSY: _autopsy,
+    NARRATIVES: _narratives,
+}

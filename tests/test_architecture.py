@@ -1,15 +1,14 @@
 """The laws of the architecture that no linter states: what no file may contain."""
 
 import ast
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from tests.processes import loaded_after_the_urls
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 APPS: Final = ("config", "trading", "post_mortem", "llm")
@@ -23,6 +22,7 @@ TOO_HEAVY_TO_IMPORT: Final = (
     "openpyxl",
     "reportlab",
     "pyarrow",
+    "numba",
 )
 
 _UNSAFE_IMPORTS: Final = {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "shelve", "marshal"}
@@ -209,19 +209,4 @@ def test_scripts_build_no_html_and_no_code_from_text() -> None:
 
 # --- Start-up -----------------------------------------------------------------------------------
 def test_loading_the_urls_imports_nothing_heavy() -> None:
-    program = (
-        "import django, json, sys; django.setup();"
-        "from django.urls import get_resolver; get_resolver().url_patterns;"
-        f"json.dump([m for m in {TOO_HEAVY_TO_IMPORT!r} if m in sys.modules], sys.stdout)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={"DJANGO_SETTINGS_MODULE": "config.settings"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == []
+    assert loaded_after_the_urls(TOO_HEAVY_TO_IMPORT) == []

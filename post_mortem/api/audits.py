@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -17,6 +18,7 @@ from post_mortem.models.audits import CAUSE_CHOICES
 from post_mortem.selectors.access import readable
 from post_mortem.selectors.portable_cases import portable_case
 from post_mortem.services import reviews
+from post_mortem.services.requests import request_rerun
 from trading.core.errors import UserError
 from trading.core.types import Horizon
 from trading.models import Instrument, Signal
@@ -30,6 +32,7 @@ from .audit_rows import (
 from .base import Endpoint, ListEndpoint, visible
 from .fields import MomentField, Query, StrictSerializer, StrictTextField
 from .idempotency import idempotent
+from .jobs import AcceptedSerializer, NothingSerializer, accepted
 from .schema import IDEMPOTENCY, answers
 
 _OUTCOMES = {label: value for value, label in InsightAudit.Outcome.choices}
@@ -41,6 +44,7 @@ class AuditQuery(Query):
     horizon = serializers.ChoiceField([h.value for h in Horizon], required=False)
     outcome = serializers.ChoiceField(list(_OUTCOMES), required=False)
     cause = serializers.ChoiceField(CAUSES, required=False, help_text="Ranked at any place")
+    stale = serializers.ChoiceField(["true", "false"], required=False)
 
     def get_fields(self) -> dict[str, Any]:
         # `from` cannot be the name of an attribute.
@@ -57,7 +61,10 @@ def audits_matching(rows: QuerySet[InsightAudit], wanted: dict[str, Any]) -> Que
     columns = {"horizon": "horizon", "from": "entry_time__gte", "to": "entry_time__lt"}
     rows = rows.filter(**{columns[k]: v for k, v in wanted.items() if k in columns})
     if "outcome" in wanted:
-        rows = rows.filter(outcome=_OUTCOMES[wanted["outcome"]])
+        code = _OUTCOMES[wanted["outcome"]]
+        rows = rows.filter(Q(override_outcome=code) | Q(override_outcome=None, outcome=code))
+    if "stale" in wanted:
+        rows = rows.filter(is_stale=wanted["stale"] == "true")
     # Subqueries, not joins: what only filters is not carried through the sort.
     if "cause" in wanted:
         named = AuditRCA.objects.filter(cause=wanted["cause"])
@@ -89,8 +96,10 @@ class AuditList(ListEndpoint):
         return audits_matching(rows, self.wanted).order_by("-entry_time", "-pk")
 
     def whole(self, rows: QuerySet[InsightAudit]) -> QuerySet[InsightAudit]:
-        joined = rows.select_related("signal__instrument", "trade").prefetch_related("causes")
-        return joined.defer("record")
+        joined = rows.select_related(
+            *("signal__instrument", "trade", "series", "rule_snapshot", "reviewer")
+        )
+        return joined.prefetch_related("causes").defer("record")
 
 
 class AuditDetail(Endpoint):
@@ -98,10 +107,35 @@ class AuditDetail(Endpoint):
     def get(self, request: Request, audit_id: int) -> Response:
         """One audit with its numbered evidence."""
         rows = InsightAudit.objects.select_related(
-            "signal__instrument", "trade", "series__instrument", "rule_snapshot", "account"
+            *("signal__instrument", "trade", "series__instrument", "rule_snapshot", "account"),
+            *("reviewer", "overridden_by"),
         ).prefetch_related("causes", "reviews__user")
         audit = readable(rows, user=request.user, pk=audit_id)
         return Response(AuditDetailSerializer(with_evidence(audit)).data)
+
+
+class StaleSerializer(serializers.Serializer[Any]):
+    stale = serializers.IntegerField(help_text="Audits whose rule or inputs changed since")
+
+
+class AuditStale(Endpoint):
+    @extend_schema(operation_id="audits_stale", responses=answers({200: StaleSerializer}))
+    def get(self, request: Request) -> Response:
+        """How many of your audits are stale."""
+        mine = visible(InsightAudit.objects.all(), request.user)
+        return Response(StaleSerializer({"stale": mine.filter(is_stale=True).count()}).data)
+
+    @extend_schema(
+        operation_id="audits_rerun",
+        parameters=[IDEMPOTENCY],
+        request=NothingSerializer,
+        responses=answers({202: AcceptedSerializer}, 403, 409, 415, 422),
+    )
+    @idempotent()
+    def post(self, request: Request) -> Response:
+        """Queue another run of the stale audits that you may change."""
+        self.body(request, NothingSerializer)
+        return accepted(request_rerun(user=request.user))
 
 
 class AuditCase(Endpoint):
@@ -126,9 +160,12 @@ class AuditReviews(Endpoint):
     )
     @idempotent()
     def post(self, request: Request, audit_id: int) -> Response:
-        """Confirm or reject a cause that this audit names. Your last word counts."""
+        """Confirm or reject a cause that this audit names, or name the one that it was (`unknown`
+        for none of them). Your last word counts."""
         given = self.body(request, ReviewInSerializer)
-        review = reviews.review_cause(audit_id=audit_id, user=request.user, **given)
+        review = reviews.review_cause(
+            audit_id=audit_id, user=request.user, now=timezone.now(), **given
+        )
         return Response(AuditReviewSerializer(review).data)
 
 
@@ -142,5 +179,5 @@ class AuditReview(Endpoint):
         """Take back your word on a cause."""
         if cause not in CAUSES:
             raise UserError("unknown_cause", "No such cause.", field="cause")
-        reviews.undo_review(audit_id=audit_id, cause=cause, user=request.user)
+        reviews.undo_review(audit_id=audit_id, cause=cause, user=request.user, now=timezone.now())
         return Response(status=204)

@@ -1,6 +1,6 @@
 from django.urls import path, register_converter
 
-from . import analyses, audits, jobs, recommendations
+from . import analyses, attribution, audits, jobs, recommendations, reviews
 
 
 class IdConverter:
@@ -24,8 +24,29 @@ urlpatterns = [
     path("jobs/<slug:job_id>/", jobs.JobDetail.as_view(), name="api-job"),
     path("jobs/<slug:job_id>/cancel/", jobs.JobCancel.as_view(), name="api-job-cancel"),
     path("audits/", audits.AuditList.as_view(), name="api-audits"),
+    path("audits/stale/", audits.AuditStale.as_view(), name="api-audits-stale"),
     path("audits/<id:audit_id>/", audits.AuditDetail.as_view(), name="api-audit"),
     path("audits/<id:audit_id>/case/", audits.AuditCase.as_view(), name="api-audit-case"),
+    path("audits/review/", reviews.ReviewQueue.as_view(), name="api-review-queue"),
+    path("audits/<id:audit_id>/review/", reviews.AuditChange.as_view(), name="api-audit-change"),
+    path(
+        "audits/<id:audit_id>/override/", reviews.AuditOverride.as_view(), name="api-audit-override"
+    ),
+    path(
+        "audits/<id:audit_id>/override/undo/",
+        reviews.AuditOverrideUndo.as_view(),
+        name="api-audit-override-undo",
+    ),
+    path(
+        "audits/<id:audit_id>/history/",
+        reviews.AuditHistoryList.as_view(),
+        name="api-audit-history",
+    ),
+    path(
+        "audits/<id:audit_id>/attribution/",
+        attribution.AuditAttribution.as_view(),
+        name="api-audit-attribution",
+    ),
     path("audits/<id:audit_id>/reviews/", audits.AuditReviews.as_view(), name="api-audit-reviews"),
     path(
         "audits/<id:audit_id>/reviews/<slug:cause>/",

@@ -21,7 +21,8 @@ import numpy as np
 from trading.core.candles import F64, I64
 
 from .labeler import label
-from .replay import reference_entry, replay
+from .replay import reference_entry
+from .resolution import first_touches
 from .rules import barrier_half_points
 from .types import I8, NO_TIME, Bool, CaseBatch, ExitReason, Labels, Outcome, Paths
 
@@ -65,7 +66,7 @@ def wider_stop(
         end_time=end,
         min_score=np.full(len(batch), np.nan),
     )
-    new_paths = replay(changed)
+    new_paths = first_touches(changed)
     new = label(changed, new_paths)
     # A trade that nothing touched, and that its stop did not end, ended as it did.
     as_it_did = batch.is_trade & (until is None) & (new_paths.hit == 0)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from post_mortem.core.types import ModelHistory, SetupHistory, TradeLog
+from post_mortem.core.types import ModelHistory, Resolved, SetupHistory, TradeLog
 from trading.core.candles import I64
 
 Record = TypeVar("Record")
@@ -26,6 +26,8 @@ def take(record: Record, rows: I64) -> Record:
             changes[field.name] = value[rows]
         elif isinstance(value, ModelHistory | SetupHistory | TradeLog):
             changes[field.name] = replace(value, start=value.start[rows], stop=value.stop[rows])
+        elif isinstance(value, Resolved):
+            changes[field.name] = take(value, rows)
         elif field.name == "horizon":
             changes[field.name] = tuple(map(value.__getitem__, rows.tolist()))
     return replace(record, **changes)  # type: ignore[type-var]

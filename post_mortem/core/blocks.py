@@ -5,12 +5,13 @@ largest run-down (best earlier high minus a later low). The three form a monoid,
 group that touches no barrier loses nothing: excursions and drawdown stay exact.
 
 `walk` moves many cases forward in lockstep. A case skips the largest group that starts where it
-stands, ends inside its window and touches nothing; a group that touches is entered instead.
+stands, ends inside its window and touches nothing; a group that touches is entered instead. Where
+numba is installed, a large batch is walked by `compiled.py` instead, with the same answers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ _SHIFT = np.arange(LEVELS + 1, dtype=np.int64) * FAN_BITS
 _SIZE = np.int64(1) << _SHIFT
 _CHUNK = 1 << 13  # cases that move together: their working arrays stay in the cache
 _COMPACT_EVERY = 6
+# Loading numba and its cached machine code takes a second, as long as this many cases without it.
+COMPILED_FROM = 2_000_000
 
 
 def _largest_group(up_to: int, starts: bool) -> I8:
@@ -105,10 +108,31 @@ def _grouped(
     return highs.max(axis=1), lows.min(axis=1), np.maximum(across, falls.max(axis=1))
 
 
-def walk(index: BlockIndex, first: I64, end: I64, stop: I64, target: I64) -> Walk:
+def worth_compiling(cases: int) -> bool:
+    """Whether so many cases, in one batch or in many, are walked faster with numba, and can be."""
+    if cases < COMPILED_FROM:
+        return False
+    try:
+        from . import compiled  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def walk(
+    index: BlockIndex,
+    first: I64,
+    end: I64,
+    stop: I64,
+    target: I64,
+    *,
+    compiled: bool | None = None,
+) -> Walk:
     """First touch of low <= stop or high >= target among bars [first, end), for every case.
 
     All arguments have shape (n,); `end` <= number of bars; a barrier beyond every price is none.
+    `compiled`: whether to walk with numba (ImportError where it is not installed); None: where it
+    is installed and the batch is worth it.
     """
     n = first.size
     out = Walk(
@@ -120,6 +144,13 @@ def walk(index: BlockIndex, first: I64, end: I64, stop: I64, target: I64) -> Wal
         np.full(n, -1, np.int64),
         np.full(n, -1, np.int64),
     )
+    if worth_compiling(n) if compiled is None else compiled:
+        from .compiled import walk_cases
+
+        columns = (getattr(out, field.name) for field in fields(out))
+        levels = (index.high, index.low, index.fall, index.offset)
+        walk_cases(*levels, FAN_BITS, first, end, stop, target, *columns)
+        return out
     todo = np.flatnonzero(first < end)
     for begin in range(0, todo.size, _CHUNK):
         _walk_chunk(index, todo[begin : begin + _CHUNK], first, end, stop, target, out)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from post_mortem.core.calibration import DEFAULT, Calibration
+from post_mortem.core.calibration import Calibration
+from post_mortem.core.calibration_table import DEFAULT
 from post_mortem.core.evidence import CauseNumbers, LabelNumbers
 from post_mortem.core.labeler import label
 from post_mortem.core.portable import parse_case
 from post_mortem.core.rca import diagnose
 from post_mortem.core.record import evidence_hash, read_record, records
-from post_mortem.core.replay import replay
+from post_mortem.core.resolution import first_touches
 from post_mortem.core.types import Flag, Outcome, Status
 from trading.core.types import NS_PER_SECOND
 
@@ -31,7 +32,7 @@ def diagnose_case(
     the answer. A case that was not judged (it succeeded, or data ends before it does) has none.
     """
     batch = parse_case(case)
-    paths = replay(batch)
+    paths = first_touches(batch)
     labels = label(batch, paths)
     row = records(labels, diagnose(batch, paths, labels, calibration))[0]
     view = read_record(row.tobytes())

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from . import display
+from .reasons import shadow
+from .seen import Seen
 from .types import ExitReason, Flag, Outcome, Status
 
 WEAK_BELOW = 0.50
@@ -52,6 +54,10 @@ class Subject:
     """Open times (ns) of the stored bars from the entry bar on, where the reader has them."""
     feeds: Mapping[str, str] = field(default_factory=dict)
     """What was there to check with: candles, spread, news, peers, fills, history ... in words."""
+    signal_time: int | None = None
+    setup_bar_ns: int = 0
+    """Length of the bars on which the claimed setups were looked for; 0 where not known."""
+    seen: Seen = field(default_factory=Seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,8 @@ class CauseNumbers:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A fact before it has a number: side is for, against or context."""
+    """A fact before it has a number: side is for, against, context or mind (what would have changed
+    the mind of its cause)."""
 
     kind: str
     text: str
@@ -117,7 +124,8 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class CauseView:
-    """A cause as it is shown. `word` is weak, likely or strong."""
+    """A cause as it is shown. `word` is weak, likely or strong; `mind_id` the fact that says what
+    would have changed its mind."""
 
     cause: str
     label: str
@@ -130,11 +138,25 @@ class CauseView:
     for_ids: tuple[str, ...]
     against_ids: tuple[str, ...]
     missing: tuple[str, ...]
+    mind_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact that happened at a moment. `time` ns UTC; `offset` is its distance from the entry in
+    words; `impact` 1-3 is that of a release, 0 of anything else."""
+
+    fact: Fact
+    title: str
+    time: int
+    offset: str
+    impact: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The document. `facts` in order E1..En; causes split by what became of them."""
+    """The document. `facts` in order E1..En; causes split by what became of them; `events` are the
+    facts that happened at a moment, in order of time."""
 
     verdict: str
     detail: str
@@ -142,6 +164,7 @@ class Evidence:
     ranked: tuple[CauseView, ...]
     ruled_out: tuple[CauseView, ...]
     unchecked: tuple[CauseView, ...]
+    events: tuple[Event, ...] = ()
 
     def by_id(self) -> dict[str, Fact]:
         return {fact.id: fact for fact in self.facts}
@@ -257,10 +280,11 @@ def _exit_fact(subject: Subject, label: LabelNumbers) -> Draft | None:
 
 def _path_facts(subject: Subject, label: LabelNumbers) -> list[Draft]:
     drafts = []
-    for kind, in_r, in_pips, words in (
-        ("mfe", label.mfe_r, label.mfe_pips, "Best unrealised gain"),
-        ("mae", label.mae_r, label.mae_pips, "Worst unrealised loss"),
-        ("drawdown", label.drawdown_r, None, "Largest give-back from a best point"),
+    seen = subject.seen
+    for kind, in_r, in_pips, words, time in (
+        ("mfe", label.mfe_r, label.mfe_pips, "Best unrealised gain", seen.mfe_time),
+        ("mae", label.mae_r, label.mae_pips, "Worst unrealised loss", seen.mae_time),
+        ("drawdown", label.drawdown_r, None, "Largest give-back from a best point", None),
     ):
         slots = {}
         if in_r is not None:
@@ -268,7 +292,8 @@ def _path_facts(subject: Subject, label: LabelNumbers) -> list[Draft]:
         if in_pips is not None and subject.has_pip:
             slots["pips"] = display.pips(in_pips)
         if slots:
-            drafts.append(Draft(kind, f"{words} {', '.join(slots.values())}", slots))
+            text = f"{words} {', '.join(slots.values())}"
+            drafts.append(Draft(kind, text, slots, bar_time=time))
     return drafts
 
 
@@ -297,6 +322,7 @@ _FLAG_TEXTS: tuple[tuple[Flag, str], ...] = (
     (Flag.ENTRY_OUTSIDE_CANDLE, "The entry price lies outside its candle"),
     (Flag.EXIT_OUTSIDE_CANDLE, "The exit price lies outside its candle"),
     (Flag.STOP_MOVED, "The stop was moved after entry"),
+    (Flag.RESOLVED_FINER, "What one bar left open was read from finer candles inside it"),
     (Flag.GAP_THROUGH_STOP, "The exit bar opened beyond the stop; filled at its open"),
     (Flag.LOW_COVERAGE, "Too few of the expected bars are stored"),
     (Flag.NO_DATA, "No bars are stored for this time"),
@@ -321,6 +347,25 @@ def _flag_facts(label: LabelNumbers) -> list[Draft]:
     ]
 
 
+def _gap_fact(subject: Subject, label: LabelNumbers) -> list[Draft]:
+    """How far beyond the stop a gap was filled."""
+    stop, leave = subject.stop_price, label.exit_price
+    if not label.has(Flag.GAP_THROUGH_STOP) or stop is None or leave is None:
+        return []
+    beyond = subject.side * (stop - leave)
+    if beyond <= 0:
+        return []
+    slots = {
+        "price": display.price(leave, subject.point),
+        "stop": display.price(stop, subject.point),
+        "beyond": display.pips(beyond / float(subject.pip))
+        if subject.has_pip
+        else display.fixed(beyond / stop * 10_000, 1) + " bp",
+    }
+    text = f"Filled at {slots['price']}, {slots['beyond']} beyond the stop at {slots['stop']}"
+    return [Draft("gap_fill", text, slots)]
+
+
 def trade_facts(subject: Subject, label: LabelNumbers) -> list[Draft]:
     optional = [_result_fact(subject, label), _exit_fact(subject, label)]
     return [
@@ -329,6 +374,7 @@ def trade_facts(subject: Subject, label: LabelNumbers) -> list[Draft]:
         *_plan_ratio_fact(subject),
         *_path_facts(subject, label),
         *_flag_facts(label),
+        *_gap_fact(subject, label),
     ]
 
 
@@ -392,13 +438,12 @@ def _not_judged(label: LabelNumbers) -> str:
 def _filtered(subject: Subject, label: LabelNumbers) -> str:
     if label.has(Flag.NOT_FILLED):
         return "Filtered out: the entry order never filled."
+    text = "Filtered out."
     if subject.score is not None and subject.min_score is not None:
         score = display.by_unit(subject.score, "score", subject.point)
-        return (
-            f"Filtered out: score {score}, the minimum is "
-            f"{display.by_unit(subject.min_score, 'score', subject.point)}."
-        )
-    return "Filtered out."
+        least = display.by_unit(subject.min_score, "score", subject.point)
+        text = f"Filtered out: score {score}, rule asks {least}."
+    return f"{text} {shadow(label.shadow_outcome, label.r)}".strip()
 
 
 # --- the document --------------------------------------------------------------------------------
@@ -426,6 +471,7 @@ def view_cause(numbers: CauseNumbers, label: str, summary: str, facts: Sequence[
         for_ids=tuple(fact.id for fact in mine if fact.side == "for"),
         against_ids=tuple(fact.id for fact in mine if fact.side == "against"),
         missing=numbers.missing,
+        mind_id=next((fact.id for fact in mine if fact.side == "mind"), None),
     )
 
 

@@ -22,6 +22,7 @@ from trading.core.candles import F64, I64, BarDigests, bar_digests
 from trading.core.types import NS_PER_DAY, NS_PER_HOUR
 
 from .features import required_lookback
+from .resolution import inside, places
 from .setups import LOOKBACK_BARS
 from .types import I32, NO_TIME, CaseBatch, Paths
 
@@ -42,11 +43,18 @@ _ABSENT, _PRESENT = np.uint64(1), np.uint64(2)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BarsRead:
-    """Bars [start, stop) of the judged series that each case read, and their digests (N, 2)."""
+    """Bars [start, stop) of the judged series that each case read, and their digests (N, 2).
+
+    `n_finer` finer bars were read inside bars that left something open; `finer_ns` is the length
+    of those that were used, 0 none.
+    """
 
     start: I64
     stop: I64
     digest: U64
+    n_finer: I64
+    finer_digest: U64
+    finer_ns: I64
 
     def __len__(self) -> int:
         return int(self.start.shape[0])
@@ -129,7 +137,26 @@ def bars_read(batch: CaseBatch, paths: Paths, digests: BarDigests | None = None)
     start = np.searchsorted(candles.time, lookback).astype(np.int64)
     stop = np.maximum(paths.last + 1, start)
     known = bar_digests(candles) if digests is None else digests
-    return BarsRead(start, stop, known.of_ranges(start, stop))
+    return BarsRead(start, stop, known.of_ranges(start, stop), *_finer_read(batch, paths))
+
+
+def _finer_read(batch: CaseBatch, paths: Paths) -> tuple[I64, U64, I64]:
+    """(number, digests, length of those used) of the finer bars inside the bars in question."""
+    count, digest = np.zeros(len(batch), np.int64), np.zeros((len(batch), _LANES), np.uint64)
+    resolved = paths.resolved
+    if resolved is None:
+        return count, digest, count
+    for finer in batch.market.finer:
+        known = bar_digests(finer.candles)
+        start, stop = inside(finer)
+        what = text_bits(f"{finer.point}|{finer.bar_ns}")
+        for asked in resolved.asked.T:
+            rows = np.flatnonzero(asked >= 0)
+            at = places(finer, batch.market.candles.time[asked[rows]])
+            rows, at = rows[at >= 0], at[at >= 0]
+            count[rows] += stop[at] - start[at]
+            digest[rows] += _mix(known.of_ranges(start[at], stop[at]) ^ what)
+    return count, digest, resolved.by_ns
 
 
 def input_hashes(batch: CaseBatch, paths: Paths, read: BarsRead, rules: Sequence[str]) -> list[str]:
@@ -157,6 +184,7 @@ def _own(batch: CaseBatch, paths: Paths, read: BarsRead, rules: Sequence[str]) -
     )
     state.add_lanes(read.digest)
     state.add(read.count)
+    _add_finer(state, read)
     state.add(paths.reached_end)
     state.add(_text_column(batch.horizon))
     state.add(_text_column(rules))
@@ -165,6 +193,18 @@ def _own(batch: CaseBatch, paths: Paths, read: BarsRead, rules: Sequence[str]) -
         if isinstance(values, np.ndarray):
             state.add(values)
     return state
+
+
+def _add_finer(state: _State, read: BarsRead) -> None:
+    """Finer bars, for the cases that read any: the others hash as if there were none."""
+    if not read.n_finer.any():
+        return
+    before = [lane.copy() for lane in state.lanes]
+    state.add_lanes(read.finer_digest)
+    state.add(read.n_finer)
+    state.lanes = [
+        np.where(read.n_finer > 0, now, was) for now, was in zip(state.lanes, before, strict=True)
+    ]
 
 
 def _text_column(texts: Sequence[str]) -> U64:

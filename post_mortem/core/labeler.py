@@ -167,7 +167,11 @@ def _signal_exit(batch: CaseBatch, paths: Paths) -> F64:
     point, candles = batch.market.point, batch.market.candles
     close = _exit_side(candles, "close", paths.exit, batch.side).astype(np.float64)
     opened = _exit_side(candles, "open", paths.exit, batch.side)
-    at_stop = np.where(paths.gap, opened, scaled(batch.stop_price, point))
+    filled = opened.astype(np.float64)
+    if paths.resolved is not None:
+        finer = batch.side * paths.resolved.gap_open
+        filled = np.where(np.isnan(finer), filled, finer)
+    at_stop = np.where(paths.gap, filled, scaled(batch.stop_price, point))
     stopped = (paths.hit & 1) > 0
     result = np.where(stopped, at_stop, close)
     result = np.where(paths.hit == 2, scaled(batch.target_price, point), result)
@@ -223,6 +227,9 @@ def _exit_time(batch: CaseBatch, paths: Paths) -> I64:
     if not len(candles):
         return batch.fill_exit_time
     opened = candles.time[np.maximum(paths.exit, 0)]
+    if paths.resolved is not None:
+        finer = paths.resolved.exit_time
+        opened = np.where(finer == NO_TIME, opened, finer)
     bar_time = np.where(paths.hit > 0, opened, opened + batch.market.bar_ns)
     return np.where(batch.is_trade, batch.fill_exit_time, bar_time)
 
@@ -237,6 +244,8 @@ def _excursions(batch: CaseBatch, paths: Paths, result: _Result, shown: Bool) ->
     count = len(batch)
     moves = {name: np.full(count, np.nan) for name in ("mfe", "mae", "drawdown")}
     seen = shown & (paths.mfe_bar >= 0)
+    if paths.resolved is not None:
+        seen |= shown & np.isfinite(paths.resolved.best)
     if bool(seen.any()):
         moves = _moves(batch, paths, result, seen)
     numbers: dict[str, F64] = {}
@@ -260,7 +269,13 @@ def _moves(batch: CaseBatch, paths: Paths, result: _Result, seen: Bool) -> dict[
     at_fill = limit & (paths.mfe == 0) & (paths.exit == paths.first) & ((paths.hit & 1) > 0)
     mfe = np.where(at_fill, 0.0, np.maximum(gained(paths.mfe_bar, long), 0.0))
     mae = np.maximum(-gained(paths.mae_bar, ~long), 0.0)
-    drawdown = np.maximum(paths.drawdown, mae)
+    drawdown = paths.drawdown.astype(np.float64)
+    if (finer := paths.resolved) is not None:
+        entry = batch.side * result.entry
+        mfe = np.where(np.isnan(finer.best), mfe, np.maximum(finer.best - entry, 0.0))
+        mae = np.where(np.isnan(finer.worst), mae, np.maximum(entry - finer.worst, 0.0))
+        drawdown = np.where(np.isnan(finer.fall), drawdown, finer.fall)
+    drawdown = np.maximum(drawdown, mae)
     moves = {"mfe": mfe, "mae": mae, "drawdown": drawdown}
     return {name: np.where(seen, move, np.nan) for name, move in moves.items()}
 
@@ -280,6 +295,7 @@ def _flags(
     bits: tuple[tuple[Flag, Bool], ...] = (
         (Flag.AMBIGUOUS, shown & (paths.hit == 3)),
         (Flag.ENTRY_BAR_AMBIGUOUS, shown & paths.skipped_touch),
+        (Flag.RESOLVED_FINER, shown & _finer_used(paths)),
         (Flag.GAP_THROUGH_STOP, shown & paths.gap),
         (Flag.STOP_MOVED, bad_side | moved),
         (Flag.BAD_STOP_SIDE, bad_side),
@@ -296,3 +312,10 @@ def _flags(
     for flag, where in bits:
         flags |= where.astype(np.int32) * np.int32(flag)
     return flags
+
+
+def _finer_used(paths: Paths) -> Bool:
+    if paths.resolved is None:
+        return np.zeros(paths.first.shape, np.bool_)
+    used: Bool = paths.resolved.by_ns > 0
+    return used

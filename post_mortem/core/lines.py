@@ -22,7 +22,7 @@ class Line:
     side: str
     text: str
     when: When = lambda facts: True
-    at_jump: str = ""  # key of the bar offset that the fact is about
+    at_jump: str = ""  # key of the number that says on which bar it lies (`wording`)
 
 
 def _over(key: str, least: float) -> When:
@@ -65,7 +65,7 @@ FIRED: Mapping[str, tuple[Line, ...]] = {
             "before", "for", "Before the entry prices had drifted its way ({t_pre} standard errors)"
         ),
         Line("after", "for", "Up to the exit they drifted against it ({t_post} standard errors)"),
-        Line("turn", "for", "The turn came {change_bars} before the exit"),
+        Line("turn", "for", "The turn came {change_bars} before the exit", at_jump="change_bars"),
         Line(
             "efficiency",
             "context",
@@ -75,7 +75,7 @@ FIRED: Mapping[str, tuple[Line, ...]] = {
     ),
     "volatility_spike": (
         Line("spike", "for", "Volatility rose to {v_star} its level before the entry"),
-        Line("window", "context", "Seen over {window_bars} up to the exit"),
+        Line("window", "context", "Seen over {window_bars} up to the exit", at_jump="window_bars"),
         Line(
             "noise",
             "for",
@@ -98,6 +98,7 @@ FIRED: Mapping[str, tuple[Line, ...]] = {
             "for",
             "The exit was filled {fill_beyond_sl_r} beyond the stop",
             _over("fill_beyond_sl_r", 0.01),
+            "fill_beyond_sl_r",
         ),
     ),
     "external_shock": (
@@ -139,6 +140,7 @@ FIRED: Mapping[str, tuple[Line, ...]] = {
             "for",
             "The spread at the exit was {spread_ratio} the usual",
             _over("spread_ratio", 1.5),
+            "spread_ratio",
         ),
         Line("mid", "for", "Mid prices never touched the stop", _code("stop_hit_mid", 0)),
         Line("mid", "against", "Mid prices touched the stop too", _code("stop_hit_mid", 1)),
@@ -179,6 +181,7 @@ FIRED: Mapping[str, tuple[Line, ...]] = {
             "for",
             "Opened {minutes_since_loss} after a losing trade closed",
             _code("subtype", 0),
+            "minutes_since_loss",
         ),
         Line("size", "for", "Its size was {size_ratio} the usual", _code("subtype", 0)),
         Line("run", "for", "{loss_run} losses in a row came before it", _over("loss_run", 1)),

@@ -73,8 +73,11 @@ class Jump:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Volatility:
+    """The largest rise: its ratio, the length of its window in bars and the bar it starts with."""
+
     ratio: F64
     window: F64
+    start: F64
     strength: F64
 
 
@@ -198,6 +201,7 @@ def volatility_rise(features: Features, life: Life) -> Volatility:
     return Volatility(
         np.where(known, best, np.nan),
         np.where(known, _WINDOWS[at, 0], np.nan),
+        np.where(known, life.exit + 1 - _WINDOWS[at].sum(axis=1), np.nan),
         ramp(best, *VOLATILITY_RATIO),
     )
 

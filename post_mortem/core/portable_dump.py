@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
-from trading.core.candles import F64, I64, QUOTE_COLUMNS
+from trading.core.candles import F64, I64, QUOTE_COLUMNS, Candles
 from trading.core.types import NS_PER_DAY, NS_PER_SECOND, timeframe_name
 from trading.core.units import to_prices
 
@@ -28,6 +29,7 @@ from .portable_words import (
     STRATEGY_KINDS,
     word,
 )
+from .resolution import inside, places
 from .types import NO_TIME, SETUPS, CaseBatch, Flag, Labels, Market, Outcome
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,11 +60,13 @@ def dump_case(
     model_version: str | None = None,
     signal_time: int | None = None,
     signal_entry: float | None = None,
+    finer: I64 | None = None,
 ) -> dict[str, Any]:
     """Case i as `inquest.case/1`, with bars from `start` (ns, default all) to past its end.
 
     `signal_time` and `signal_entry` are the signal's own where the case is a trade; without them
-    the trade's requested entry and time stand in, which its label does not read.
+    the trade's requested entry and time stand in, which its label does not read. `finer` are the
+    opens (ns) of the bars whose finer bars come along, by default all that the batch has.
     """
     market = batch.market
     cut = _cut(batch, i, start)
@@ -81,7 +85,8 @@ def dump_case(
         "strategy_kind": word(STRATEGY_KINDS, int(batch.strategy_kind[i])),
         "rule": _rule(batch, i),
         "flags": flag_names(int(batch.extra_flags[i])),
-        "candles": _candles(market, cut),
+        "candles": _candles(market.candles.rows(cut), market.point),
+        **_finer(batch.market, finer),
         "signal": _signal(batch, i, signal_time, signal_entry, model_version),
         "trade": _trade(batch, i) if batch.executed[i] else None,
         **_feeds(market, cut),
@@ -118,11 +123,9 @@ def _cut(batch: CaseBatch, i: int, start: int | None) -> slice:
     return slice(first, max(first, min(last, len(time))))
 
 
-def _candles(market: Market, cut: slice) -> dict[str, Any]:
-    bars = market.candles.rows(cut)
-
+def _candles(bars: Candles, point: Decimal) -> dict[str, Any]:
     def prices(column: I64) -> list[float]:
-        result: list[float] = to_prices(column, market.point).tolist()
+        result: list[float] = to_prices(column, point).tolist()
         return result
 
     out: dict[str, Any] = {"time": (bars.time // NS_PER_SECOND).tolist()}
@@ -132,6 +135,28 @@ def _candles(market: Market, cut: slice) -> dict[str, Any]:
     if bars.quotes is not None:
         out |= {name: prices(getattr(bars.quotes, name)) for name in QUOTE_COLUMNS}
     return out
+
+
+def _finer(market: Market, wanted: I64 | None) -> dict[str, Any]:
+    """The key only where there are finer bars: most cases leave nothing open."""
+    out = []
+    for finer in market.finer:
+        starts, stops = inside(finer)
+        opens = finer.opens if wanted is None else wanted
+        at = np.unique(places(finer, opens))
+        at = at[at >= 0]
+        if not at.size:
+            continue
+        bars = np.concatenate([np.arange(starts[k], stops[k]) for k in at.tolist()])
+        out.append(
+            {
+                "timeframe": timeframe_name(finer.bar_ns),
+                "point": float(finer.point),
+                "bars": (finer.opens[at] // NS_PER_SECOND).tolist(),
+                "candles": _candles(finer.candles.rows(bars), finer.point),
+            }
+        )
+    return {"finer": out} if out else {}
 
 
 def _rule(batch: CaseBatch, i: int) -> dict[str, float | None]:

@@ -15,7 +15,7 @@ from trading.core.units import scaled
 
 from .portable_words import IMPACTS, KINDS
 from .reading import Fields, epoch_seconds, numbers, refuse, sequence, time_ns
-from .types import Market, News, Outages, Peer, SetupView
+from .types import FinerBars, Market, News, Outages, Peer, SetupView
 
 
 def read_market(top: Fields) -> Market:
@@ -24,6 +24,7 @@ def read_market(top: Fields) -> Market:
     point, pip = top.positive("point"), top.positive("pip")
     bar_ns = timeframe_ns(top.text("timeframe"))
     candles = _candles(top.child("candles"), point)
+    finer = _finer(top, candles, bar_ns)
     kind = top.get("kind")
     if kind is None:
         kind = describe(symbol, decimals=MAX_DECIMALS).kind
@@ -40,6 +41,7 @@ def read_market(top: Fields) -> Market:
         news=_news(top, candles),
         peers=_peers(top, symbol, len(candles)),
         outages=_outages(top),
+        finer=finer,
     )
 
 
@@ -70,6 +72,33 @@ def _candles(source: Fields, point: Decimal) -> Candles:
         spreads = np.rint(wide).astype(np.int64)
     opened, high, low, close = columns
     return Candles(time, opened, high, low, close, volumes, spreads)
+
+
+def _finer(top: Fields, candles: Candles, bar_ns: int) -> tuple[FinerBars, ...]:
+    """Finer bars inside some of the candles (`finer`, optional)."""
+    result: list[FinerBars] = []
+    seen = np.zeros(0, np.int64)
+    for row in top.children("finer") or []:
+        length = timeframe_ns(row.text("timeframe"))
+        if length >= bar_ns or bar_ns % length:
+            detail = "must divide the timeframe of the candles and be shorter"
+            refuse("timeframe", detail, row.at("timeframe"))
+        point = row.positive("point")
+        opens = epoch_seconds(row.must("bars"), row.at("bars"))
+        bars = _candles(row.child("candles"), point)
+        if not np.isin(opens, candles.time).all() or np.isin(opens, seen).any():
+            refuse("bars", "not opens of candles, or given twice", row.at("bars"))
+        at = np.searchsorted(opens, bars.time, side="right") - 1
+        within = bars.time - opens[np.maximum(at, 0)] if opens.size else bars.time
+        if (at < 0).any() or (within >= bar_ns).any() or (within % length != 0).any():
+            refuse("bars", "a finer bar lies in none of these bars", row.at("candles.time"))
+        if np.unique(at).size != opens.size:
+            refuse("bars", "a bar without finer bars", row.at("bars"))
+        if (bars.quotes is None) != (candles.quotes is None):
+            refuse("quotes", "quotes in both or in neither", row.at("candles"))
+        seen = np.append(seen, opens)
+        result.append(FinerBars(length, point, bars, opens))
+    return tuple(result)
 
 
 def _prices(source: Fields, name: str, point: Decimal, n: int, step: int = 1) -> I64:

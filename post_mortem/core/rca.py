@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from post_mortem.core.batches import take
-from post_mortem.core.calibration import DEFAULT, KNOWN_FROM, Calibration
+from post_mortem.core.calibration import KNOWN_FROM, Calibration
+from post_mortem.core.calibration_table import DEFAULT
 from post_mortem.core.causes import FACTS, NAMED, unknown
 from post_mortem.core.context import Context, measure
 from post_mortem.core.features import Features, market_features

@@ -59,16 +59,19 @@ class _Window:
     reached_end: Bool
 
 
-def replay(batch: CaseBatch) -> Paths:
-    """Paths of all cases; arrays of length N, bars are indices into `batch.market.candles`."""
+def replay(batch: CaseBatch, *, compiled: bool | None = None) -> Paths:
+    """Paths of all cases; arrays of length N, bars are indices into `batch.market.candles`.
+
+    `compiled` as in `blocks.walk`: the answers are the same either way.
+    """
     window = _windows(batch)
-    stop, target = _barriers(batch)
+    stop, target = turned_barriers(batch)
     paths = _empty_paths(window)
     for side in (1, -1):
         rows = np.flatnonzero(batch.side == side)
         if rows.size and len(batch.market.candles):
             view = _side(batch.market.candles, side, window, rows)
-            _replay_side(batch, view, rows, window, stop[rows], target[rows], paths)
+            _replay_side(batch, view, rows, window, stop[rows], target[rows], compiled, paths)
     return paths
 
 
@@ -103,7 +106,7 @@ def entry_bars(candles: Candles, bar_ns: int, time: I64) -> tuple[I64, I64]:
     return after, np.where(on_open, after, np.where(inside, after - 1, -1))
 
 
-def _barriers(batch: CaseBatch) -> tuple[I64, I64]:
+def turned_barriers(batch: CaseBatch) -> tuple[I64, I64]:
     """Stop and target turned so that the position is long; those on the wrong side removed."""
     bad_target = _wrong_side(batch, batch.target_price, 1)
     has_stop = (batch.stop != NO_STOP) & np.isfinite(batch.stop_price) & ~bad_stop_side(batch)
@@ -190,6 +193,7 @@ def _replay_side(
     window: _Window,
     stop: I64,
     target: I64,
+    compiled: bool | None,
     paths: Paths,
 ) -> None:
     first, last = window.first[rows] - view.base, window.last[rows] - view.base
@@ -199,11 +203,12 @@ def _replay_side(
     orders = np.flatnonzero((batch.entry_kind[rows] > 0) & ~batch.is_trade[rows])
     if orders.size:
         fills = _fill_orders(
-            batch, view, rows[orders], first[orders], last[orders], skipped[orders]
+            batch, view, rows[orders], first[orders], last[orders], skipped[orders], compiled
         )
         limit = batch.entry_kind[rows[orders]] == LIMIT
         _enter_orders(view, fills, orders, limit, stop, target, first, touched, stopped_at_fill)
-    found = walk(view.index, first, np.where(first < 0, -1, last + 1), stop, target)
+    end = np.where(first < 0, -1, last + 1)
+    found = walk(view.index, first, end, stop, target, compiled=compiled)
     _write(batch, view, rows, first, last, stop, found, paths)
     paths.skipped_touch[rows] = touched
     _write_fill_stops(batch, view, rows, stopped_at_fill, stop, paths)
@@ -223,12 +228,18 @@ class _Fills:
 
 
 def _fill_orders(
-    batch: CaseBatch, view: _Side, rows: I64, first: I64, last: I64, skipped: I64
+    batch: CaseBatch,
+    view: _Side,
+    rows: I64,
+    first: I64,
+    last: I64,
+    skipped: I64,
+    compiled: bool | None,
 ) -> _Fills:
     limit = batch.entry_kind[rows] == LIMIT
     level = to_half_points(batch.side[rows] * batch.entry_price[rows], batch.market.point, limit)
     below, above = np.where(limit, level, NO_STOP), np.where(limit, NO_TARGET, level)
-    bar = walk(view.entry_index, first, last + 1, below, above).bar
+    bar = walk(view.entry_index, first, last + 1, below, above, compiled=compiled).bar
     opened = view.entry_open[np.maximum(bar, 0)]
     at = np.maximum(skipped, 0)
     could = np.where(limit, view.entry_low[at] <= level, view.entry_high[at] >= level)

@@ -66,6 +66,15 @@ def choose_rule(
     return best
 
 
+SCOPE = ("strategy", "symbol", "timeframe", "horizon")
+
+
+def scope_words(rule: Rule) -> str:
+    """What a rule applies to: 'every signal', or the fields that must match."""
+    given = [f"{name} {getattr(rule, name)}" for name in SCOPE if getattr(rule, name)]
+    return ", ".join(given) if given else "every signal"
+
+
 def barriers(
     rule: Rule, side: I8, entry: F64, stop: F64, target: F64, pip: Decimal
 ) -> tuple[F64, F64]:

@@ -96,6 +96,7 @@ class Flag(IntFlag):
     NO_BARRIER = 4096  # neither stop nor target
     ENTRY_BAR_MISSING = 8192  # the bar of the entry is not stored
     BAD_STOP_SIDE = 16384  # the stop lies on the profit side of the entry; ignored as a barrier
+    RESOLVED_FINER = 32768  # what a bar left open was read from finer bars inside it
 
 
 class Status(IntEnum):
@@ -174,6 +175,20 @@ class Outages:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FinerBars:
+    """Bars of a finer series inside some bars of the judged one, which they fill completely.
+
+    `opens`: opens (ns) of those judged bars, rising; `candles` holds their finer bars and no
+    others, prices in half-points of `point`. Both series have quotes or neither has.
+    """
+
+    bar_ns: int
+    point: Decimal
+    candles: Candles
+    opens: I64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Market:
     """One candle series with everything that happened on it."""
 
@@ -187,6 +202,7 @@ class Market:
     news: News | None = None
     peers: tuple[Peer, ...] | None = None
     outages: Outages | None = None
+    finer: tuple[FinerBars, ...] = ()  # a judged bar is in one of them at most
 
     @property
     def half_point(self) -> float:
@@ -301,6 +317,26 @@ class CaseBatch:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Resolved:
+    """What finer bars say about the judged bars that leave a case open (`resolution.resolve`).
+
+    `asked`, shape (N, 3): the bars of the entry, of an order's fill and of the exit that leave
+    something open, -1 none. `by_ns`: length of the finer bars that were used, 0 none. The rest is
+    known where they were used: open of the finer bar that touched, the open at which a gap through
+    the stop was filled, the extremes from entry to exit and the largest fall from an earlier best,
+    all in half-points of the judged series, turned so that the position is long.
+    """
+
+    asked: I64
+    by_ns: I64
+    exit_time: I64  # NO_TIME: not decided on finer bars
+    gap_open: F64
+    best: F64
+    worst: F64
+    fall: F64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Paths:
     """What prices did between entry and exit (`replay.replay`). Bar indices into market.candles.
 
@@ -324,6 +360,7 @@ class Paths:
     n_expected: I64
     reached_end: Bool  # stored data passes the end of the window
     skipped_touch: Bool  # the part of the entry bar that was skipped could have touched
+    resolved: Resolved | None = None  # None: no finer bars were there to ask
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,9 +2,20 @@
 
 from .access import ApiToken, IdempotencyKey
 from .analyses import AnalysisPattern, ImprovementPlan, TradeAnalysis
-from .audits import AuditRCA, CauseReview, InsightAudit, LabelingRule, RuleSnapshot
+from .attribution import AttributionReport, AttributionRows
+from .audits import (
+    AuditHistory,
+    AuditRCA,
+    CauseReview,
+    InsightAudit,
+    LabelingRule,
+    RuleChange,
+    RuleSnapshot,
+)
+from .calibrations import CalibrationAdoption, CalibrationTable
 from .jobs import AutopsyJob, JobItem
 from .learning import ModelVersion, RetrainRequest
+from .operations import LLMAnswer, LLMCall, LLMSpend
 from .recommendations import (
     RecommendationHistory,
     RecommendationOccurrence,
@@ -14,19 +25,28 @@ from .recommendations import (
 __all__ = [
     "AnalysisPattern",
     "ApiToken",
+    "AttributionReport",
+    "AttributionRows",
+    "AuditHistory",
     "AuditRCA",
     "AutopsyJob",
+    "CalibrationAdoption",
+    "CalibrationTable",
     "CauseReview",
     "IdempotencyKey",
     "ImprovementPlan",
     "InsightAudit",
     "JobItem",
+    "LLMAnswer",
+    "LLMCall",
+    "LLMSpend",
     "LabelingRule",
     "ModelVersion",
     "RecommendationHistory",
     "RecommendationOccurrence",
     "RecommendationTracking",
     "RetrainRequest",
+    "RuleChange",
     "RuleSnapshot",
     "TradeAnalysis",
 ]

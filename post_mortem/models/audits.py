@@ -6,8 +6,11 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from post_mortem.core.inputs import same_case
 from post_mortem.core.types import CAUSE_LABELS, CAUSES
 from trading.models import Account, CandleSeries, Desk, OwnedQuerySet, SharedQuerySet, Signal, Trade
+
+from .calibrations import CalibrationTable
 
 CAUSE_CHOICES = [(name, CAUSE_LABELS[name]) for name in CAUSES]
 
@@ -49,6 +52,27 @@ class LabelingRule(models.Model):
     def __str__(self) -> str:
         scope = [self.strategy, self.symbol, self.timeframe, self.horizon]
         return "/".join(part or "*" for part in scope)
+
+
+class RuleChange(models.Model):
+    """One change of a rule, append-only: what it was and what it became, None where it did not
+    exist. Undoing a change is another change."""
+
+    desk = models.ForeignKey(Desk, on_delete=models.CASCADE, related_name="rule_changes")
+    rule_id = models.BigIntegerField(help_text="Id of the rule, which may be gone")
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    undoes = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="undone")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SharedQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["desk", "-created_at"])]
+
+    def __str__(self) -> str:
+        return f"rule {self.rule_id} at {self.created_at:%Y-%m-%d %H:%M}"
 
 
 class RuleSnapshot(models.Model):
@@ -121,16 +145,33 @@ class InsightAudit(models.Model):
     bars_to = models.BigIntegerField(null=True, help_text="ns UTC of the last bar read")
     n_bars = models.IntegerField(default=0)
     bars_digest = models.CharField(max_length=32, blank=True)
+    resolved_by = models.CharField(
+        max_length=6, blank=True, help_text="Timeframe of the finer bars that decided, if any"
+    )
+    n_finer_bars = models.IntegerField(default=0, help_text="Finer bars read inside open ones")
+    finer_digest = models.CharField(max_length=32, blank=True)
     rule = models.ForeignKey(LabelingRule, on_delete=models.SET_NULL, null=True, db_index=False)
     rule_snapshot = models.ForeignKey(RuleSnapshot, on_delete=models.PROTECT, db_index=False)
+    # Null where no cause was asked for.
+    calibration = models.ForeignKey(
+        CalibrationTable, on_delete=models.PROTECT, null=True, db_index=False
+    )
     record = models.BinaryField()
     input_hash = models.CharField(max_length=64)
     evidence_hash = models.CharField(max_length=64)
     engine_version = models.SmallIntegerField()
     evaluated_at = models.DateTimeField()
-    is_stale = models.BooleanField(default=False, help_text="Its rule or its bars changed since")
+    is_stale = models.BooleanField(default=False, help_text="What it was made from changed since")
 
+    # What the engine is unsure of (`core/review.py`) is written by every run; all that follows is
+    # people's and survives it.
+    review_reasons = models.SmallIntegerField(default=0)
     needs_manual_review = models.BooleanField(default=False)
+    is_flagged = models.BooleanField(default=False, help_text="By a person")
+    settled_hash = models.CharField(
+        max_length=64, blank=True, help_text="The evidence that somebody has looked at"
+    )
+    review_version = models.PositiveIntegerField(default=0)
     reviewer = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, db_index=False
     )
@@ -138,6 +179,16 @@ class InsightAudit(models.Model):
     reviewer_notes = models.TextField(blank=True)
     override_outcome = models.SmallIntegerField(choices=Outcome.choices, null=True, blank=True)
     override_reason = models.TextField(blank=True)
+    override_input_hash = models.CharField(max_length=64, blank=True)
+    overridden_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="+",
+    )
+    overridden_at = models.DateTimeField(null=True, blank=True)
 
     objects = OwnedQuerySet.as_manager()
 
@@ -150,10 +201,30 @@ class InsightAudit(models.Model):
                 fields=["trade"], condition=Q(horizon="TRADE"), name="audit_trade"
             ),
         ]
-        indexes = [models.Index(fields=["account", "horizon", "-entry_time"])]
+        indexes = [
+            models.Index(fields=["account", "horizon", "-entry_time"]),
+            models.Index(
+                fields=["account"],
+                condition=Q(needs_manual_review=True) | Q(is_flagged=True),
+                name="audit_to_review",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.signal} {self.horizon}: {self.get_outcome_display()}"
+
+    @property
+    def final_outcome(self) -> str:
+        """The label in force: a person's, else the engine's."""
+        if self.override_outcome is None:
+            return self.get_outcome_display()
+        return self.get_override_outcome_display()
+
+    @property
+    def override_is_of_other_inputs(self) -> bool:
+        """Whether the label was overridden on bars, levels or a rule that are not today's."""
+        made_on = self.override_input_hash
+        return self.override_outcome is not None and not same_case(made_on, self.input_hash)
 
 
 class AuditRCA(models.Model):
@@ -177,12 +248,42 @@ class AuditRCA(models.Model):
         return f"{self.rank}. {self.get_cause_display()}"
 
 
+class AuditHistory(models.Model):
+    """Who did what with an audit, append-only. `before` and `after` hold what changed."""
+
+    class Action(models.TextChoices):
+        FLAGGED = "flagged"
+        UNFLAGGED = "unflagged"
+        ASSIGNED = "assigned"
+        NOTED = "noted"
+        SETTLED = "settled"
+        REOPENED = "reopened"
+        OVERRIDDEN = "overridden"
+        OVERRIDE_UNDONE = "override undone"
+        REVIEWED = "cause reviewed"
+
+    audit = models.ForeignKey(InsightAudit, on_delete=models.CASCADE, related_name="history")
+    action = models.CharField(max_length=20, choices=Action.choices)
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.audit_id}"
+
+
 class CauseReview(models.Model):
-    """A person's word on one cause of one audit; the latest per person counts."""
+    """A person's word on one cause of one audit; the latest per person counts. `named` is a cause
+    that the audit does not show, or `unknown` for none of those it shows."""
 
     class Verdict(models.TextChoices):
         CONFIRMED = "confirmed"
         REJECTED = "rejected"
+        NAMED = "named"
 
     audit = models.ForeignKey(InsightAudit, on_delete=models.CASCADE, related_name="reviews")
     cause = models.CharField(max_length=20, choices=CAUSE_CHOICES)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils import timezone
 
 from post_mortem.models import CauseReview, InsightAudit
 from post_mortem.selectors.access import readable
 from post_mortem.selectors.trade_page import audit_page
 from post_mortem.selectors.viewer import Viewer
+from post_mortem.services.requests import request_rerun
 from post_mortem.services.reviews import review_cause, undo_review
 from post_mortem.services.verification import verify_audit
 
-from .shell import page
+from .shell import back_to, page
 from .trade_page import show_page
 
 
@@ -31,10 +34,12 @@ def review(request: HttpRequest, viewer: Viewer, audit_id: int, cause: str) -> H
     verdict = request.POST.get("verdict", "")
     said = CauseReview.objects.filter(audit=audit_id, user=viewer.user, cause=cause)
     if said.filter(verdict=verdict).exists():
-        undo_review(audit_id=audit_id, cause=cause, user=viewer.user)
+        undo_review(audit_id=audit_id, cause=cause, user=viewer.user, now=timezone.now())
         messages.success(request, "Taken back.")
     else:
-        review_cause(audit_id=audit_id, cause=cause, verdict=verdict, user=viewer.user)
+        review_cause(
+            audit_id=audit_id, cause=cause, verdict=verdict, user=viewer.user, now=timezone.now()
+        )
         messages.success(request, f"Noted: {verdict}.")
     return redirect(back_to(request, reverse("pages:audit", args=[audit_id])))
 
@@ -55,10 +60,21 @@ def verify(request: HttpRequest, viewer: Viewer, audit_id: int) -> HttpResponse:
     return redirect(back_to(request, reverse("pages:audit", args=[audit_id])))
 
 
-def back_to(request: HttpRequest, fallback: str) -> str:
-    """Where a form asks to return to, if that is on this site."""
-    target = request.POST.get("next", "")
-    safe = url_has_allowed_host_and_scheme(
-        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return target if safe else fallback
+@page("POST")
+def rerun(request: HttpRequest, viewer: Viewer, audit_id: int) -> HttpResponse:
+    """Judge the signal of this audit, and its trades, once more from what is stored now."""
+    job = request_rerun(user=viewer.user, audit_id=audit_id)
+    there = back_to(request, reverse("pages:audit", args=[audit_id]))
+    return redirect(_with_job(there, job.job_id))
+
+
+@page("POST")
+def rerun_stale(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    job = request_rerun(user=viewer.user)
+    return redirect(reverse("pages:dashboard", query={"job": job.job_id}))
+
+
+def _with_job(address: str, job_id: str) -> str:
+    parts = urlsplit(address)
+    query = [(key, value) for key, value in parse_qsl(parts.query) if key != "job"]
+    return urlunsplit(parts._replace(query=urlencode([*query, ("job", job_id)])))

@@ -14,7 +14,7 @@ from post_mortem.core import display
 from post_mortem.core.evidence import Fact
 from post_mortem.core.types import ExitReason, Outcome
 from post_mortem.selectors.alternatives import Wider
-from post_mortem.selectors.evidence import nanoseconds
+from post_mortem.selectors.columns import nanoseconds
 from post_mortem.selectors.trade_page import Judged, TradePage
 from trading.core.types import Horizon
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from post_mortem.core import display
-from post_mortem.core.evidence import CauseView
+from post_mortem.core.evidence import CauseView, Fact
 from post_mortem.selectors.trade_page import Judged
 
 _FEEDS: Mapping[str, str] = {
@@ -56,9 +56,11 @@ class Feed:
 class Unchecked:
     """A cause that could not be checked, with the reason a feed at a time."""
 
+    cause: str
     label: str
     reasons: tuple[str, ...]
     importable: bool
+    mind: Fact | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def coverage_of(judged: Judged) -> Coverage:
     return Coverage(
         feeds=(_candles(judged), *absent),
         there=tuple(title for name, title in asked.items() if name not in missing),
-        unchecked=tuple(_unchecked(view) for view in views),
+        unchecked=tuple(_unchecked(view, judged.facts) for view in views),
     )
 
 
@@ -95,9 +97,11 @@ def _absent(name: str, title: str) -> Feed:
     return Feed(title, "missing", _WHY[name], name in _IMPORTABLE)
 
 
-def _unchecked(view: CauseView) -> Unchecked:
+def _unchecked(view: CauseView, facts: Mapping[str, Fact]) -> Unchecked:
     return Unchecked(
+        view.cause,
         view.label,
         tuple(_WHY.get(name, name.replace("_", " ")) for name in view.missing),
         any(name in _IMPORTABLE for name in view.missing),
+        facts.get(view.mind_id or ""),
     )

@@ -12,7 +12,7 @@ from django.utils import timezone
 from post_mortem.models import InsightAudit, RecommendationTracking
 from post_mortem.models.audits import CAUSE_LABELS
 from post_mortem.selectors import dashboard as selectors
-from post_mortem.selectors import filters, trades
+from post_mortem.selectors import filters, reviews, trades
 from post_mortem.selectors.viewer import Viewer
 from trading.core.errors import UserError
 
@@ -45,6 +45,7 @@ def show_dashboard(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             "counts": trades.counts(found),
             "equity": draw(counted.equity),
             "needs": _needs(viewer, closed),
+            "job": trades.job(viewer, request.GET.get("job", "")),
             "offers": trades.offers(viewer),
             "causes": CAUSE_LABELS,
             "outcomes": filters.OUTCOMES,
@@ -66,6 +67,8 @@ def _needs(viewer: Viewer, closed: selectors.ClosedTrades) -> Mapping[str, Any]:
     advice = RecommendationTracking.objects.visible_to(viewer.user)
     return {
         "stale": audits.filter(is_stale=True).count(),
+        "may_rerun": InsightAudit.objects.editable_by(viewer.user).filter(is_stale=True).exists(),
+        "review": reviews.to_review(audits).count(),
         "advice": advice.filter(implementation_status="PENDING").count(),
         "candles": selectors.candles_behind(viewer.user, closed),
     }

@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
 from post_mortem.selectors.viewer import Viewer, viewer_of
@@ -66,3 +67,12 @@ def unit_of(request: HttpRequest) -> str:
     """The unit in the URL, else the one chosen last, else R."""
     asked = request.GET.get("unit") or request.COOKIES.get("unit", "")
     return asked if asked in UNITS else "r"
+
+
+def back_to(request: HttpRequest, fallback: str) -> str:
+    """Where a form asks to return to, if that is on this site."""
+    target = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return target if safe else fallback

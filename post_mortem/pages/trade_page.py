@@ -13,16 +13,21 @@ from django.utils import timezone
 
 from post_mortem.core.evidence import CauseView
 from post_mortem.selectors import filters, trades
+from post_mortem.selectors.reasons import reason_for
 from post_mortem.selectors.trade_page import Judged, TradePage, trade_page
 from post_mortem.selectors.viewer import Viewer
 from post_mortem.services.journal import mark_reviewed, write_journal
 from trading.core.errors import UserError
 
+from .attribution import said_of
 from .causes import scale_of
 from .changed import changes_of, like_it
 from .coverage import coverage_of
+from .reviews import review_part
+from .rules import judged_by
 from .scope import scope_of
 from .shell import page, show
+from .timeline import events_of
 
 
 @page()
@@ -56,8 +61,19 @@ def show_page(
         "ranked": []
         if judged is None
         else [_cause(judged, view) for view in judged.evidence.ranked],
+        "events": ()
+        if judged is None
+        else events_of(judged.evidence.events, judged.audit.entry_time, viewer.zone),
+        "ruled_out": []
+        if judged is None
+        else [_cause(judged, view) for view in judged.evidence.ruled_out],
         "coverage": None if judged is None else coverage_of(judged),
         "changes": () if judged is None else changes_of(judged, found.target_r),
+        "rule": None if judged is None else judged_by(judged.audit),
+        "reason": None if judged is None else reason_for(judged.audit),
+        "job": trades.job(viewer, request.GET.get("job", "")),
+        "review": None if judged is None else review_part(judged),
+        "goes_with": said_of(judged.audit) if judged else None,
         "like_it": reverse("pages:trades", query=like_it(found, judged)) if judged else "",
     }
     return show(request, viewer, "post_mortem/trade.html", {**shared, **context})
@@ -68,6 +84,7 @@ def _cause(judged: Judged, view: CauseView) -> dict[str, Any]:
         "view": view,
         "for": [judged.facts[i] for i in view.for_ids if i in judged.facts],
         "against": [judged.facts[i] for i in view.against_ids if i in judged.facts],
+        "mind": judged.facts.get(view.mind_id or ""),
         "verdict": judged.reviews.get(view.cause, ""),
         "scale": scale_of(view.cause, view.confidence),
     }

@@ -12,23 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from post_mortem.core.alternatives import Alternative, wider_stop, without_slippage
-from post_mortem.core.inputs import bars_read
-from post_mortem.core.labeler import label
-from post_mortem.core.replay import replay
-from post_mortem.core.types import NO_TIME, CaseBatch, ExitReason, Labels, Outcome, Paths
+from post_mortem.core.types import NO_TIME, ExitReason, Outcome
 from post_mortem.models import InsightAudit
-from trading.core.types import Horizon, horizon_ns, timeframe_ns
-from trading.models import CandleSeries, Desk
+from trading.core.types import Horizon, horizon_ns
+from trading.models import Desk
 
-from .case_layout import arrays_of, bare_batch, lay_out, load, with_rules
-from .case_rows import Group, Selection, signal_chunks, trade_rows
-from .cases import active_rules
-from .evidence import nanoseconds
-from .markets import Surroundings, market
+from .columns import nanoseconds
+from .rebuilt import Rebuilt, rebuild
 
 FACTORS = (1.5, 2.0)
-# A result is stored in steps of a millionth.
-_SAME = 1e-5
 _JUDGED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.NEUTRAL)
 
 
@@ -59,27 +51,22 @@ class Alternatives:
     r_without_slippage: float | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rebuilt:
-    batch: CaseBatch
-    paths: Paths
-    labels: Labels
-
-
 def alternatives_of(
-    audit: InsightAudit, desk: Desk, siblings: Sequence[InsightAudit]
+    audit: InsightAudit,
+    desk: Desk,
+    siblings: Sequence[InsightAudit],
+    rebuilt: Rebuilt | None = None,
 ) -> Alternatives:
     """Alternatives of a failed or neutral audit; of any other there are none. `siblings` are the
-    audits of the same signal, whose horizons say how far a stopped trade may be followed."""
+    audits of the same signal, whose horizons say how far a stopped trade may be followed; `rebuilt`
+    is the case again, with bars up to `reach_of`."""
     if audit.outcome not in (Outcome.FAILED, Outcome.NEUTRAL) or audit.r_multiple is None:
         return Alternatives()
     if audit.horizon != Horizon.TRADE and audit.exit_reason != ExitReason.SL:
         return Alternatives()
-    if audit.is_stale or not audit.bars_digest or audit.series is None:
-        return Alternatives()
-    further = _further(audit, siblings)
-    until = NO_TIME if further is None else _end_ns(further)
-    rebuilt = _rebuild(audit, audit.series, desk, until)
+    further = further_of(audit, siblings)
+    if rebuilt is None:
+        rebuilt = rebuild(audit, desk, until=reach_of(audit, siblings))
     if rebuilt is None:
         return Alternatives()
     slip = without_slippage(rebuilt.batch, rebuilt.paths, rebuilt.labels)
@@ -91,7 +78,13 @@ def alternatives_of(
     )
 
 
-def _further(audit: InsightAudit, siblings: Sequence[InsightAudit]) -> InsightAudit | None:
+def reach_of(audit: InsightAudit, siblings: Sequence[InsightAudit]) -> int:
+    """Until when (ns) bars are needed to follow a trade beyond its end."""
+    further = further_of(audit, siblings)
+    return NO_TIME if further is None else _end_ns(further)
+
+
+def further_of(audit: InsightAudit, siblings: Sequence[InsightAudit]) -> InsightAudit | None:
     """The shortest judged horizon of the signal that ends after the trade did."""
     if audit.horizon != Horizon.TRADE or audit.exit_time is None:
         return None
@@ -108,52 +101,8 @@ def _end_ns(audit: InsightAudit) -> int:
     return nanoseconds(audit.signal.time) + horizon_ns(audit.horizon)
 
 
-# --- the case again -------------------------------------------------------------------------------
-def _rebuild(audit: InsightAudit, series: CandleSeries, desk: Desk, until: int) -> _Rebuilt | None:
-    """The case as the audit read it, without its surroundings, which no path depends on. Bars up
-    to `until` (ns) come along; None where the audit would not come out the same."""
-    batch = _case(audit, series, desk, until)
-    if batch is None:
-        return None
-    paths = replay(batch)
-    labels = label(batch, paths)
-    digest = bars_read(batch, paths).digest.astype(">u8").tobytes().hex()
-    same = digest == audit.bars_digest and labels.outcome[0] == audit.outcome
-    r = float(labels.r[0])
-    if not same or not abs(r - (audit.r_multiple or 0.0)) <= _SAME * max(1.0, abs(r)):
-        return None
-    return _Rebuilt(batch, paths, labels)
-
-
-def _case(audit: InsightAudit, series: CandleSeries, desk: Desk, until: int) -> CaseBatch | None:
-    instrument = audit.signal.instrument
-    as_trade = audit.horizon == Horizon.TRADE
-    selection = Selection(
-        account_ids=(audit.account_id,),
-        signal_ids=(audit.signal_id,),
-        trade_ids=(audit.trade_id or 0,) if as_trade else None,
-        horizons=() if as_trade else (audit.horizon,),
-        trades=as_trade,
-    )
-    group = Group(audit.account_id, instrument.pk, 1)
-    signals = next(signal_chunks(selection, group), None)
-    if signals is None:
-        return None
-    chunk = lay_out(selection, group, desk, instrument, signals, trade_rows(group, signals))
-    if len(chunk) != 1:
-        return None
-    row, bar_ns = np.zeros(1, np.int64), timeframe_ns(series.timeframe)
-    rules, rule = with_rules(chunk, row, active_rules(desk))
-    arrays = arrays_of(chunk, row, rules, rule, bar_ns, series.point)
-    later = np.maximum(arrays["end_time"], until)
-    candles = load(series, bar_ns, arrays | {"end_time": later})
-    nothing = Surroundings(None, None, None)
-    where = market(instrument, series.point, bar_ns, candles, nothing)
-    return bare_batch(chunk, row, where, arrays)
-
-
 # --- wider stops ----------------------------------------------------------------------------------
-def _wider(rebuilt: _Rebuilt, further: InsightAudit | None) -> tuple[Wider, ...]:
+def _wider(rebuilt: Rebuilt, further: InsightAudit | None) -> tuple[Wider, ...]:
     found: list[Wider] = []
     for factor in FACTORS:
         one = _one(rebuilt, factor, further)
@@ -163,7 +112,7 @@ def _wider(rebuilt: _Rebuilt, further: InsightAudit | None) -> tuple[Wider, ...]
     return tuple(found)
 
 
-def _one(rebuilt: _Rebuilt, factor: float, further: InsightAudit | None) -> Wider | None:
+def _one(rebuilt: Rebuilt, factor: float, further: InsightAudit | None) -> Wider | None:
     own = wider_stop(rebuilt.batch, rebuilt.paths, rebuilt.labels, factor)
     if not np.isfinite(own.r[0]):
         return None
@@ -176,7 +125,7 @@ def _one(rebuilt: _Rebuilt, factor: float, further: InsightAudit | None) -> Wide
 
 
 def _told(
-    rebuilt: _Rebuilt, found: Alternative, factor: float, followed: str, r_at_exit: float | None
+    rebuilt: Rebuilt, found: Alternative, factor: float, followed: str, r_at_exit: float | None
 ) -> Wider:
     risk = float(rebuilt.labels.risk_price[0])
     return Wider(

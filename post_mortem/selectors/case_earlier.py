@@ -31,38 +31,79 @@ class Earlier:
     pool: histories.Pool
 
 
-def earlier_results(chunk: Chunk, rules: Sequence[Rule]) -> Earlier:
-    """All that any case of the chunk may look back on."""
-    closed = histories.closed_trades(chunk.group.account_id, chunk.entry)
-    pool = histories.pool_of_trades(closed, chunk.group.instrument_id)
-    return Earlier(closed, histories.merged(pool, _untraded(chunk, rules)))
+class EarlierResults:
+    """What the chunks of one group may look back on. Results of signals that a chunk has asked for
+    are kept for the next: with many signals a day, a week of them is more than a chunk."""
 
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = rules
+        self._signals: histories.Pool | None = None
+        self._seen_from = self._sent_before = 0  # entries it is complete for; signals it holds
 
-def _untraded(chunk: Chunk, rules: Sequence[Rule]) -> histories.Pool:
-    """Results of the untraded signals that the chunk may look back on."""
-    found = histories.untraded_signals(
-        chunk.group.account_id, chunk.group.instrument_id, chunk.entry
-    )
-    signals = signal_rows(fetch(found, *SIGNAL_FIELDS))
-    known = [np.zeros(0, np.int64)]
-    row, won = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
-    if len(signals):
-        selection = Selection(horizons=(histories.RESULT_HORIZON,), trades=False)
-        asked = lay_out(selection, chunk.group, chunk.desk, chunk.instrument, signals, no_trades())
-        for series, rows in judged_by(asked):
-            if series is not None:
-                at, when, success = _results(asked, series, rows, rules)
-                row.append(at)
-                known.append(when)
-                won.append(success)
-    when = np.concatenate(known)
-    order = np.lexsort((np.concatenate(row), when))
-    return histories.pool_of_signals(
-        signals.raw,
-        histories.SignalResults(
-            np.concatenate(row)[order], when[order], np.concatenate(won)[order]
-        ),
-    )
+    def of(self, chunk: Chunk) -> Earlier:
+        """All that any case of the chunk may look back on."""
+        closed = histories.closed_trades(chunk.group.account_id, chunk.entry)
+        pool = histories.pool_of_trades(closed, chunk.group.instrument_id)
+        return Earlier(closed, histories.merged(pool, self._untraded(chunk)))
+
+    def _untraded(self, chunk: Chunk) -> histories.Pool:
+        """Results of the untraded signals that the chunk may look back on."""
+        first, last = int(chunk.entry.min()), int(chunk.entry.max())
+        if self._signals is None or first < self._seen_from:
+            self._signals = self._complete(chunk, first, last)
+            self._sent_before = last
+        elif last > self._sent_before:
+            more = self._sent(chunk, self._sent_before, last)
+            self._signals = histories.merged(self._signals, more)
+            self._sent_before = last
+        self._seen_from = first
+        self._signals = histories.kept_since(self._signals, first)
+        return self._signals
+
+    def _complete(self, chunk: Chunk, first: int, last: int) -> histories.Pool:
+        """The last LIMIT results before the first entry, and all until the last one.
+
+        A result is known within seven days. So what was sent more than that before the earliest of
+        enough results was known before all of them. Signals without a result do not count.
+        """
+        wanted = histories.LIMIT
+        where = chunk.group.account_id, chunk.group.instrument_id
+        while True:
+            begun = histories.sent_at_least(*where, wanted, first)
+            if begun is None:
+                return self._sent(chunk, None, last)
+            pool = self._sent(chunk, begun - histories.RESULT_SPAN, last)
+            if int(((pool.known >= begun) & (pool.known < first)).sum()) >= histories.LIMIT:
+                return pool
+            wanted *= 4
+
+    def _sent(self, chunk: Chunk, since: int | None, before: int) -> histories.Pool:
+        """Results of the untraded signals sent in [since, before)."""
+        found = histories.untraded_signals(
+            chunk.group.account_id, chunk.group.instrument_id, since, before
+        )
+        signals = signal_rows(fetch(found, *SIGNAL_FIELDS))
+        known = [np.zeros(0, np.int64)]
+        row, won = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
+        if len(signals):
+            selection = Selection(horizons=(histories.RESULT_HORIZON,), trades=False)
+            asked = lay_out(
+                selection, chunk.group, chunk.desk, chunk.instrument, signals, no_trades()
+            )
+            for series, rows in judged_by(asked):
+                if series is not None:
+                    at, when, success = _results(asked, series, rows, self._rules)
+                    row.append(at)
+                    known.append(when)
+                    won.append(success)
+        when = np.concatenate(known)
+        order = np.lexsort((np.concatenate(row), when))
+        return histories.pool_of_signals(
+            signals.raw,
+            histories.SignalResults(
+                np.concatenate(row)[order], when[order], np.concatenate(won)[order]
+            ),
+        )
 
 
 def _results(

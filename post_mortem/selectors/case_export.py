@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from post_mortem.core.batches import take
 from post_mortem.core.inputs import bars_read
 from post_mortem.core.portable import dump_case
-from post_mortem.core.replay import replay
+from post_mortem.core.resolution import asked_opens, first_touches
 from post_mortem.models import InsightAudit
 from trading.core.errors import NotFoundError
 from trading.core.types import SIGNAL_HORIZONS
@@ -32,7 +35,8 @@ def portable_case(audit: InsightAudit) -> dict[str, Any]:
         for i, horizon in enumerate(batch.horizon):
             if horizon != audit.horizon:
                 continue
-            read = bars_read(batch, replay(batch))
+            paths = first_touches(batch)
+            read = bars_read(batch, paths)
             time = batch.market.candles.time
             start = int(time[read.start[i]]) if read.start[i] < len(time) else None
             signal = audit.signal
@@ -45,5 +49,6 @@ def portable_case(audit: InsightAudit) -> dict[str, Any]:
                 model_version=signal.model_version or None,
                 signal_time=utc_ns(signal.time),
                 signal_entry=float(signal.entry_price),
+                finer=asked_opens(batch, take(paths, np.array([i]))),
             )
     raise NotFoundError("not_found", f"audit {audit.pk} has no case any more", field="audit_id")

@@ -7,7 +7,8 @@ other cases of the run, so any selection gives it the same input.
 
 Every signal is a case under each horizon asked for, every trade a case under TRADE. A case is
 judged on the finest series that holds 95 % of its window; where no series has a bar of it, on the
-preferred series (it is pending until data arrive) or on no bars at all.
+preferred series (it is pending until data arrive) or on no bars at all. Bars that leave a case
+open come with the finer bars inside them, where such are stored.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from trading.core.candles import I64
 from trading.core.types import NS_PER_HOUR, timeframe_ns
 from trading.models import Account, CandleSeries, Desk, Instrument
 
-from .case_earlier import Earlier, earlier_results, seen_by
+from .calibrations import CalibrationUsed, calibration_in_force
+from .case_earlier import Earlier, EarlierResults, seen_by
 from .case_layout import Chunk, arrays_of, at, bare_batch, judged_by, lay_out, load, with_rules
 from .case_rows import Group, Selection, groups, signal_chunks, trade_rows
 from .fills import outside_candles
+from .finer import with_finer
 from .markets import Surroundings, market, surroundings
 
 DEFAULT_BAR_NS = NS_PER_HOUR  # of a market without any candles
@@ -61,35 +64,46 @@ class CasesOf:
     trade_id: I64
     rule: I64
     rules: tuple[RuleUsed, ...]
+    calibration: CalibrationUsed
 
     def rule_hashes(self) -> list[str]:
         hashes = [used.sha256 for used in self.rules]
         return [hashes[i] for i in self.rule.tolist()]
 
 
-def case_batches(selection: Selection) -> Iterator[CasesOf]:
-    """Every case of the selection, in batches of one account, market and series."""
+def case_batches(selection: Selection, rules: Sequence[Rule] | None = None) -> Iterator[CasesOf]:
+    """Every case of the selection, in batches of one account, market and series. `rules` stand in
+    for those of the desk."""
     for group in groups(selection):
-        yield from group_batches(selection, group)
+        yield from group_batches(selection, group, rules)
 
 
-def group_batches(selection: Selection, group: Group) -> Iterator[CasesOf]:
+def group_batches(
+    selection: Selection, group: Group, given: Sequence[Rule] | None = None
+) -> Iterator[CasesOf]:
     account = Account.objects.select_related("desk").get(pk=group.account_id)
     instrument = Instrument.objects.get(pk=group.instrument_id)
-    rules = active_rules(account.desk)
+    rules = active_rules(account.desk) if given is None else given
+    calibration = calibration_in_force(account.desk)
+    earlier_results = EarlierResults(rules)
     for signals in signal_chunks(selection, group):
         trades = trade_rows(group, signals)
         chunk = lay_out(selection, group, account.desk, instrument, signals, trades)
         if not len(chunk):
             continue
-        earlier = earlier_results(chunk, rules)
+        earlier = earlier_results.of(chunk)
         for series, rows in judged_by(chunk):
-            yield _cases(chunk, series, rows, rules, earlier)
+            yield _cases(chunk, series, rows, rules, earlier, calibration)
 
 
 def active_rules(desk: Desk) -> list[Rule]:
     rows = LabelingRule.objects.for_desk(desk).filter(is_active=True).order_by("pk")
-    return [Rule(id=row.pk, **{name: getattr(row, name) for name in _RULE_FIELDS}) for row in rows]
+    return [rule_of(row) for row in rows]
+
+
+def rule_of(row: LabelingRule) -> Rule:
+    """The rule as the engine uses it."""
+    return Rule(id=row.pk or 0, **{name: getattr(row, name) for name in _RULE_FIELDS})
 
 
 def used(rule: Rule) -> RuleUsed:
@@ -106,6 +120,7 @@ def _cases(
     picked: I64,
     rules: Sequence[Rule],
     earlier: Earlier,
+    calibration: CalibrationUsed,
 ) -> CasesOf:
     rule_list, rule_index = with_rules(chunk, picked, rules)
     bar_ns = timeframe_ns(series.timeframe) if series else DEFAULT_BAR_NS
@@ -125,6 +140,7 @@ def _cases(
         extra_flags=outside_candles(batch, chunk.trades, chunk.trade[picked]),
         **seen_by(chunk, picked, earlier),  # type: ignore[arg-type]
     )
+    batch = with_finer(batch, series, chunk.desk)
     return CasesOf(
         batch=batch,
         account_id=chunk.group.account_id,
@@ -135,4 +151,5 @@ def _cases(
         ),
         rule=rule_index,
         rules=tuple(used(rule) for rule in rule_list),
+        calibration=calibration,
     )

@@ -21,14 +21,13 @@ from post_mortem.core.types import Flag
 from post_mortem.models import InsightAudit
 from trading.core.candles import I64, Candles
 from trading.core.instruments import news_currencies
-from trading.core.sessions import is_open
 from trading.core.types import NS_PER_SECOND, timeframe_name, timeframe_ns
 from trading.models import CandleSeries, Instrument, NewsEvent
 from trading.selectors.candles import load_candles
 
 from .alternatives import Wider
+from .bars import MAX_BARS, missing_bars
 
-MAX_BARS = 1500
 _COMFORTABLE = 280  # bars on screen by default
 _STEPS = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
 _BEFORE, _AFTER = 60, 30  # bars of context at least
@@ -106,7 +105,7 @@ def chart_of(
     missing = missing_bars(series.instrument.kind, shown, bar)
     first, last = start // bar * bar, end // bar * bar
     data = {
-        **bars_of(shown, series.point),
+        **bars_of(shown, series.point, series.instrument),
         **_life(audit, life, series.instrument),
         "symbol": series.instrument.symbol,
         "timeframe": chosen,
@@ -165,19 +164,10 @@ def _comfortable(names: list[str], life: int) -> str:
     return next((n for n in names if life // timeframe_ns(n) <= _COMFORTABLE // 2), names[-1])
 
 
-def missing_bars(kind: str, candles: Candles, bar: int) -> I64:
-    """Opens of bars that should lie between the first and the last and are not stored."""
-    offset = int(candles.time[0]) % bar
-    n = (int(candles.time[-1]) - int(candles.time[0])) // bar + 1
-    if n > 4 * MAX_BARS:
-        return np.zeros(0, np.int64)
-    due = candles.time[0] // bar * bar + offset + np.arange(n, dtype=np.int64) * bar
-    absent = due[~np.isin(due, candles.time)]
-    return absent[is_open(kind, absent)] if absent.size else absent
-
-
-def bars_of(candles: Candles, point: Decimal) -> dict[str, Any]:
+def bars_of(candles: Candles, point: Decimal, instrument: Instrument) -> dict[str, Any]:
+    """Bars as columns; the spread in pips, or in basis points of the close where there are none."""
     half, digits = float(point) / 2, display_digits(point) + 1
+    has_pip = instrument.kind in ("fx", "metal")
 
     def prices(column: I64) -> list[float]:
         return np.round(column * half, digits).tolist()
@@ -189,8 +179,16 @@ def bars_of(candles: Candles, point: Decimal) -> dict[str, Any]:
             "high": prices(candles.high),
             "low": prices(candles.low),
             "close": prices(candles.close),
-            "spread": None if candles.spread is None else prices(candles.spread),
-        }
+            "spread": None
+            if candles.spread is None
+            else np.round(
+                candles.spread * half / float(instrument.pip)
+                if has_pip
+                else candles.spread / np.maximum(candles.close, 1) * 10_000,
+                2,
+            ).tolist(),
+        },
+        "spreadUnit": "pips" if has_pip else "bp",
     }
 
 
@@ -275,7 +273,16 @@ def _facts(facts: Sequence[Fact], candles: Candles) -> list[dict[str, Any]]:
         at = int(np.searchsorted(candles.time, fact.bar_time, side="right")) - 1
         if at >= 0:
             time = int(candles.time[at]) // NS_PER_SECOND
-            placed.append({"id": fact.id, "time": time, "text": fact.text})
+            seconds = fact.bar_time // NS_PER_SECOND
+            placed.append(
+                {
+                    "id": fact.id,
+                    "time": time,
+                    "at": seconds,
+                    "text": fact.text,
+                    "cause": fact.cause,
+                }
+            )
     return placed
 
 

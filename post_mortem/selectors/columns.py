@@ -145,3 +145,8 @@ def utc_ns(moment: datetime) -> int:
 
 def from_ns(ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=ns // _NS_PER_US)
+
+
+def nanoseconds(moment: datetime) -> int:
+    """Exact ns of an aware datetime (floats would lose microseconds)."""
+    return (moment - _EPOCH) // _MICROSECOND * _NS_PER_US

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from django.db.models import Max
 
+from post_mortem.core.types import Outcome
 from trading.core import metrics
 from trading.core.candles import F64, I64
 from trading.core.sessions import local_times
@@ -151,7 +152,7 @@ def closed_trades(trades: OwnedQuerySet, unit: str) -> ClosedTrades:
         trades.filter(closed_at__isnull=False).order_by("closed_at", "pk"),
         *("id", "opened_at", "closed_at", "side", "instrument__symbol", "strategy"),
         *("signal__strategy", "signal__claimed_setups", "pnl_currency", "account__currency"),
-        *("verdict__top_cause", result),
+        *("verdict__top_cause", "verdict__override_outcome", result),
     )
     currencies = coded(_either(rows["pnl_currency"], rows["account__currency"])).names
     value = floats(rows[result]) / (100 if unit == "percent" else 1)
@@ -166,7 +167,7 @@ def closed_trades(trades: OwnedQuerySet, unit: str) -> ClosedTrades:
         symbol=coded(rows["instrument__symbol"]),
         strategy=coded(_either(rows["strategy"], rows["signal__strategy"])),
         setups=coded(rows["signal__claimed_setups"]),
-        cause=coded(rows["verdict__top_cause"]),
+        cause=coded(_causes_in_force(rows)),
         currencies=tuple(sorted(currencies)),
     )
 
@@ -176,6 +177,17 @@ def coded(column: Sequence[str | None]) -> Coded:
     index: dict[str, int] = {}
     codes = [index.setdefault(text or "", len(index)) for text in column]
     return Coded(np.array(codes, np.int64), tuple(index))
+
+
+def _causes_in_force(rows: Mapping[str, Column]) -> list[str]:
+    """Causes ranked first, none where a person said that the trade did not fail after all."""
+    excused = (Outcome.SUCCEEDED, Outcome.FILTERED_OUT)
+    return [
+        "" if label in excused else cause or ""
+        for cause, label in zip(
+            rows["verdict__top_cause"], rows["verdict__override_outcome"], strict=True
+        )
+    ]
 
 
 def _either(first: Column, second: Column) -> list[str]:

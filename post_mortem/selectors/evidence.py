@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,8 +14,12 @@ from post_mortem.core.record import RecordView, read_record
 from post_mortem.core.rules import Rule, barriers
 from post_mortem.core.wording import build
 from post_mortem.models import InsightAudit
-from trading.core.types import NS_PER_SECOND, Horizon, timeframe_ns
-from trading.models import NewsEvent
+from trading.core.types import Horizon, timeframe_ns
+from trading.models import Desk, NewsEvent
+
+from .columns import nanoseconds
+from .rebuilt import Rebuilt, rebuild
+from .seen import bars_of_life, seen_of
 
 # What an audit needs along to be rendered without further queries.
 RELATED = (
@@ -39,14 +42,9 @@ class Rendered:
     evidence: Evidence
 
 
-def nanoseconds(moment: datetime) -> int:
-    """Exact ns of an aware datetime (floats would lose microseconds)."""
-    delta = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * NS_PER_SECOND + delta.microseconds * 1_000
-
-
 def evidence_for(audit: InsightAudit) -> Evidence:
-    return render_audits([audit])[0].evidence
+    """The whole document, as the page of the trade shows it."""
+    return render_one(audit, audit.account.desk).evidence
 
 
 def render_audits(audits: Sequence[InsightAudit]) -> list[Rendered]:
@@ -54,6 +52,22 @@ def render_audits(audits: Sequence[InsightAudit]) -> list[Rendered]:
     views = [read_record(bytes(audit.record)) for audit in audits]
     news = _news(views)
     return [_rendered(audit, view, news) for audit, view in zip(audits, views, strict=True)]
+
+
+def render_seen(audit: InsightAudit, desk: Desk, rebuilt: Rebuilt | None) -> Rendered:
+    """The audit with the events of its time: the same facts, and after them those that its bars,
+    the calendar and the log of outages show. `rebuilt` is its case again, where it can be had."""
+    view = read_record(bytes(audit.record))
+    subject = subject_of(audit, _news([view]))
+    seen = seen_of(audit, desk, rebuilt, view.findings)
+    subject = replace(subject, seen=seen, bars=() if rebuilt is None else bars_of_life(rebuilt))
+    return Rendered(
+        audit, subject, view.label, view.findings, build(subject, view.label, view.findings)
+    )
+
+
+def render_one(audit: InsightAudit, desk: Desk) -> Rendered:
+    return render_seen(audit, desk, rebuild(audit, desk))
 
 
 def _news(views: Iterable[RecordView]) -> dict[int, tuple[int, str, str]]:
@@ -99,12 +113,20 @@ def subject_of(audit: InsightAudit, news: dict[int, tuple[int, str, str]]) -> Su
         net_pnl=_float(trade.net_pnl) if as_trade and trade else None,
         currency=trade.pnl_currency if trade else "",
         score=signal.score,
-        min_score=signal.min_score,
+        min_score=_minimum(audit),
         claimed_setups=None if signal.claimed_setups is None else tuple(signal.claimed_setups),
         exit_text=trade.exit_reason_text if as_trade and trade else "",
         news=news,
         bar_ns=timeframe_ns(audit.series.timeframe) if audit.series else 0,
+        signal_time=nanoseconds(signal.time),
+        setup_bar_ns=timeframe_ns(signal.timeframe) if signal.timeframe else 0,
     )
+
+
+def _minimum(audit: InsightAudit) -> float | None:
+    """The signal's own minimum score, else that of the rule as it was used."""
+    own: float | None = audit.signal.min_score
+    return audit.rule_snapshot.data.get("min_score") if own is None else own
 
 
 def _float(number: Decimal | None) -> float | None:

@@ -79,7 +79,7 @@ _CHOICES: Mapping[str, frozenset[str]] = {
     "hour": frozenset(str(hour) for hour in range(24)),
     "duration": frozenset(DURATIONS),
     "read": frozenset(("yes", "no")),
-    "flag": frozenset(("outside", "ambiguous")),
+    "flag": frozenset(("outside", "ambiguous", "overridden")),
     "period": frozenset((*PERIODS, "ytd", "all")),
 }
 
@@ -155,7 +155,11 @@ def _of_verdict(wanted: TradeFilter) -> Q:
     if wanted.outcome == "unjudged":
         condition &= Q(verdict__id=None)
     elif wanted.outcome:
-        condition &= Q(verdict__outcome=OUTCOMES[wanted.outcome])
+        # A person's label counts before the engine's.
+        wanted_code = OUTCOMES[wanted.outcome]
+        condition &= Q(verdict__override_outcome=wanted_code) | Q(
+            verdict__override_outcome=None, verdict__outcome=wanted_code
+        )
     if wanted.cause:
         condition &= Q(verdict__top_cause=wanted.cause)
     return condition
@@ -177,7 +181,9 @@ def _of_time(
         trades = trades.filter(at_hour=int(wanted.hour))
     if wanted.duration:
         trades = _held(trades, *DURATIONS[wanted.duration])
-    if wanted.flag:
+    if wanted.flag == "overridden":
+        trades = trades.filter(verdict__override_outcome__isnull=False)
+    elif wanted.flag:
         bits = OUTSIDE_CANDLE if wanted.flag == "outside" else int(Flag.AMBIGUOUS)
         trades = trades.annotate(flagged=F("verdict__flags").bitand(bits)).filter(flagged__gt=0)
     return trades

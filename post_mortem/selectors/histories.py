@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from .columns import Column, coded, fetch, from_ns, integers, readable_floats, t
 
 LIMIT = 500
 RESULT_HORIZON = Horizon.D7
-_SPAN = HORIZON_NS[RESULT_HORIZON] + NS_PER_SECOND
+RESULT_SPAN = HORIZON_NS[RESULT_HORIZON] + NS_PER_SECOND
 _FAR_PAST = -(2**62)
 # Quantities of these kinds are lots of a like size; others are only comparable in money.
 _LOT_KINDS = ("fx", "metal")
@@ -188,19 +188,22 @@ def pool_of_trades(rows: dict[str, Column], instrument_id: int) -> Pool:
 # --- untraded signals ---------------------------------------------------------------------------
 
 
-def untraded_signals(account_id: int, instrument_id: int, entry: I64) -> QuerySet[Signal, Signal]:
-    """Untraded signals whose results any of the entries may look back on.
+def untraded_signals(
+    account_id: int, instrument_id: int, since: int | None, before: int
+) -> QuerySet[Signal, Signal]:
+    """Untraded signals sent in [since, before), ns UTC, in the order in which they were sent."""
+    found = Signal.objects.filter(account=account_id, instrument=instrument_id, trades=None)
+    if since is not None:
+        found = found.filter(time__gte=from_ns(since))
+    return found.filter(time__lt=from_ns(before)).order_by("time", "id")
 
-    A result is known within seven days. The last LIMIT known before the first entry are among
-    those sent since the LIMIT-th latest that was surely known, less seven days.
-    """
-    mine = Signal.objects.filter(account=account_id, instrument=instrument_id, trades=None)
-    surely = mine.filter(time__lte=from_ns(int(entry.min()) - _SPAN)).order_by("-time", "-id")
-    latest = times(list(fetch(surely[LIMIT - 1 : LIMIT], "time")["time"]))
-    window = mine.filter(time__lt=from_ns(int(entry.max())))
-    if latest.size:
-        window = window.filter(time__gte=from_ns(int(latest[0]) - _SPAN))
-    return window.order_by("time", "id")
+
+def sent_at_least(account_id: int, instrument_id: int, count: int, entry: int) -> int | None:
+    """When the latest `count` untraded signals whose results were surely known by an entry began
+    to be sent; None where there are fewer."""
+    surely = untraded_signals(account_id, instrument_id, None, entry - RESULT_SPAN)
+    latest = fetch(surely.order_by("-time", "-id")[count - 1 : count], "time")["time"]
+    return int(times(list(latest))[0]) if latest else None
 
 
 def pool_of_signals(rows: dict[str, Column], results: SignalResults) -> Pool:
@@ -227,6 +230,12 @@ def pool_of_signals(rows: dict[str, Column], results: SignalResults) -> Pool:
         setups=claims(pick("claimed_setups")),
         reward_risk=ratio,
     )
+
+
+def kept_since(pool: Pool, entry: int) -> Pool:
+    """What entries from that time on may see of a pool."""
+    start = max(int(np.searchsorted(pool.known, entry)) - LIMIT, 0)
+    return Pool(*(getattr(pool, field.name)[start:] for field in fields(Pool)))
 
 
 def merged(first: Pool, second: Pool) -> Pool:

@@ -141,6 +141,14 @@ def _relation(instrument: Instrument, other: Instrument) -> int:
     return 0
 
 
+def related_to(instrument: Instrument) -> list[int]:
+    """Ids of the instruments whose related market this one may be."""
+    if not (instrument.base and instrument.quote):
+        return []
+    others = Instrument.objects.exclude(pk=instrument.pk)
+    return [other.pk for other in others if _relation(instrument, other)]
+
+
 def _peers(
     instrument: Instrument, desk: Desk, series: CandleSeries, candles: Candles
 ) -> tuple[Peer, ...] | None:

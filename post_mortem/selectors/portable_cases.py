@@ -13,7 +13,7 @@ from trading.core.types import Horizon
 
 from .case_rows import Selection
 from .cases import case_batches
-from .evidence import nanoseconds
+from .columns import nanoseconds
 
 
 def portable_case(audit: InsightAudit) -> dict[str, Any]:

@@ -19,16 +19,17 @@ from trading.core.types import NS_PER_DAY, NS_PER_SECOND, Horizon, timeframe_nam
 from trading.models import CandleSeries, Trade
 from trading.selectors.candles import load_candles
 
+from .bars import missing_bars
 from .chart import (
     Life,
     Timeframe,
     bars_of,
     display_digits,
     levels_of,
-    missing_bars,
     news_of,
 )
-from .evidence import RELATED, nanoseconds, subject_of
+from .columns import nanoseconds
+from .evidence import RELATED, subject_of
 
 MAX_STEPS = 1500
 BEFORE = 120  # bars of context
@@ -65,7 +66,11 @@ def replay_of(
     shown, first, more = _shown(series, bar, entry, step)
     data = {
         **_plan(audit, trade, series),
-        **bars_of(shown.rows(slice(_after(have, first, len(shown)), None)), series.point),
+        **bars_of(
+            shown.rows(slice(_after(have, first, len(shown)), None)),
+            series.point,
+            series.instrument,
+        ),
         "symbol": series.instrument.symbol,
         "timeframe": chosen,
         "barSeconds": bar // NS_PER_SECOND,

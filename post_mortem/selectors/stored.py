@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from django.db.models import QuerySet
 
+from post_mortem.core.types import Bool
 from post_mortem.models import AuditRCA, InsightAudit
 from trading.core.candles import I64
 from trading.core.types import SIGNAL_HORIZONS, Horizon
+from trading.models import Signal
 
 from .case_rows import Selection
 from .cases import CasesOf
@@ -67,6 +70,14 @@ def _places(cases: CasesOf, rows: dict[str, Column]) -> I64:
     return np.where(stored[order][at] == wanted, order[at], -1)
 
 
+def other_calibration(cases: CasesOf, stored: StoredRows) -> Bool:
+    """Which cases are stored with causes that another calibration than today's ranked."""
+    used = stored.integers("calibration_id")
+    now = cases.calibration.id
+    result: Bool = (used >= 0) & (used != (-1 if now is None else now))
+    return result
+
+
 def causes_of(audit_ids: Sequence[int]) -> dict[int, list[tuple[Any, ...]]]:
     """(rank, cause, confidence, posterior) of stored causes by audit, best first."""
     found: dict[int, list[tuple[Any, ...]]] = {}
@@ -91,3 +102,11 @@ def audits_to_narrate_again(selection: Selection) -> list[int]:
         .order_by("pk")
         .values_list("pk", flat=True)
     )
+
+
+def stale_signals(audits: QuerySet[InsightAudit]) -> list[tuple[int, int]]:
+    """(signal, account) of the stale ones among these audits, by market and time."""
+    stale = audits.filter(is_stale=True)
+    found = Signal.objects.filter(pk__in=stale.values("signal"))
+    rows = found.order_by("instrument_id", "time", "pk").values_list("pk", "account_id")
+    return list(rows)

@@ -22,10 +22,11 @@ from trading.core.errors import NotFoundError
 from trading.core.types import HORIZON_NS, NS_PER_SECOND, Horizon
 from trading.models import Account, Execution, Instrument, Signal, Trade, editable_accounts
 
-from .alternatives import Alternatives, alternatives_of
+from .alternatives import Alternatives, alternatives_of, reach_of
 from .chart import Chart, Life, chart_of
-from .evidence import RELATED, Rendered, render_audits
+from .evidence import RELATED, Rendered, render_seen
 from .narrative import Told, told
+from .rebuilt import rebuild
 from .trades import planned_r
 
 _ORDER = [Horizon.TRADE, Horizon.H1, Horizon.H4, Horizon.H24, Horizon.D7]
@@ -52,6 +53,7 @@ class Judged:
     told: Told | None
     recommendations: tuple[RecommendationTracking, ...]
     reviews: Mapping[str, str]  # cause -> this user's verdict
+    unlisted: int  # releases of its time that are not among its events
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +175,15 @@ def _judged(
     siblings: Sequence[InsightAudit],
     timeframe: str,
 ) -> Judged:
-    rendered = render_audits([audit])[0]
+    desk = signal.account.desk
+    rebuilt = rebuild(audit, desk, until=reach_of(audit, siblings))
+    rendered = render_seen(audit, desk, rebuilt)
     evidence = rendered.evidence
     facts = evidence.by_id()
     life = _life(signal, trade, rendered)
-    others = alternatives_of(audit, signal.account.desk, siblings)
+    others = Alternatives()
+    if rebuilt is not None:
+        others = alternatives_of(audit, desk, siblings, rebuilt)
     chart = chart_of(
         audit, life, evidence.facts, user=user, timeframe=timeframe, ghosts=others.wider
     )
@@ -193,6 +199,7 @@ def _judged(
         told=None if analysis is None else told(analysis, facts, audit.evidence_hash),
         recommendations=() if analysis is None else _recommendations(analysis),
         reviews=dict(reviews),
+        unlisted=rendered.subject.seen.unlisted,
     )
 
 

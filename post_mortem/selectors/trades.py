@@ -17,6 +17,7 @@ from trading.core.errors import UserError
 from trading.models import Account, Instrument, OwnedQuerySet, Signal, Trade, editable_accounts
 
 from .filters import OUTSIDE_CANDLE, TradeFilter, trades_for
+from .reviews import final_outcome
 from .viewer import Viewer
 
 PAGE_SIZE = 50
@@ -45,6 +46,9 @@ _COLUMNS = (
     "signal__claimed_setups",
     "signal__strategy",
     "verdict__outcome",
+    "verdict__override_outcome",
+    "verdict__override_reason",
+    "verdict__overridden_by__username",
     "verdict__r_multiple",
     "verdict__mae_r",
     "verdict__mfe_r",
@@ -81,7 +85,10 @@ class TradeRow:
     target_r: float | None
     pips: float | None
     pnl_fraction: float | None
-    outcome: str
+    outcome: str  # the label in force
+    machine_outcome: str
+    override_reason: str
+    overridden_by: str
     outside: bool
     cause: str
     posterior: float | None
@@ -102,7 +109,7 @@ _SORTS: Mapping[str, Any] = {
     "r": F("verdict__r_multiple"),
     "mae": F("verdict__mae_r"),
     "mfe": F("verdict__mfe_r"),
-    "label": F("verdict__outcome"),
+    "label": final_outcome("verdict__"),
     "cause": F("verdict__top_cause"),
     "reviewed": F("reviewed_at"),
 }
@@ -164,7 +171,10 @@ def row_of(v: Mapping[str, Any]) -> TradeRow:
         ),
         pips=v["verdict__pips"],
         pnl_fraction=None if v["verdict__pnl_pct"] is None else v["verdict__pnl_pct"] / 100,
-        outcome=_OUTCOME_NAMES.get(v["verdict__outcome"], ""),
+        outcome=_OUTCOME_NAMES.get(v["verdict__override_outcome"] or v["verdict__outcome"], ""),
+        machine_outcome=_OUTCOME_NAMES.get(v["verdict__outcome"], ""),
+        override_reason=v["verdict__override_reason"] or "",
+        overridden_by=v["verdict__overridden_by__username"] or "",
         outside=bool((v["verdict__flags"] or 0) & OUTSIDE_CANDLE),
         cause=v["verdict__top_cause"] or "",
         posterior=v["verdict__top_posterior"],
@@ -187,6 +197,7 @@ class Counts:
     unread: int
     outside: int
     unjudged: int
+    overridden: int
 
 
 def counts(trades: OwnedQuerySet) -> Counts:
@@ -197,6 +208,7 @@ def counts(trades: OwnedQuerySet) -> Counts:
         unread=Count("pk", filter=Q(reviewed_at=None, verdict__id__isnull=False)),
         outside=Count("pk", filter=Q(outside_bits__gt=0)),
         unjudged=Count("pk", filter=Q(verdict__id=None)),
+        overridden=Count("pk", filter=Q(verdict__override_outcome__isnull=False)),
     )
     return Counts(**found)
 

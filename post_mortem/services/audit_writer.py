@@ -14,20 +14,27 @@ from numpy.typing import NDArray
 from post_mortem.core.batches import take
 from post_mortem.core.inputs import BarsRead
 from post_mortem.core.record import evidence_hashes, packed, records
-from post_mortem.core.types import CAUSES, Bool, Diagnosis, Labels, Outcome, Status
+from post_mortem.core.review import review_reasons
+from post_mortem.core.types import CAUSES, Bool, Diagnosis, Labels, Status
 from post_mortem.models import AuditRCA, InsightAudit, LabelingRule, RuleSnapshot
 from post_mortem.selectors.cases import CasesOf
 from post_mortem.selectors.columns import utc_ns
-from post_mortem.selectors.stored import StoredRows, stored_rows
+from post_mortem.selectors.stored import StoredRows, other_calibration, stored_rows
 from post_mortem.services import bulk
 from post_mortem.services.bulk import UniqueKey
+from post_mortem.services.calibrations import store_table
 from trading.core.candles import F64, I64
+from trading.core.types import timeframe_name
 
 _SIGNAL_KEY = UniqueKey(("signal_id", "horizon"), "trade_id is null")
 _TRADE_KEY = UniqueKey(("trade_id",), "horizon = 'TRADE'")
 # A person's words survive another run.
 _KEPT = frozenset(
-    ("reviewer_notes", "override_reason", "reviewed_at", "reviewer_id", "override_outcome")
+    (
+        *("reviewer_notes", "reviewed_at", "reviewer_id", "is_flagged", "settled_hash"),
+        *("override_outcome", "override_reason", "override_input_hash", "review_version"),
+        *("overridden_by_id", "overridden_at"),
+    )
 )
 _FEW = 500
 
@@ -75,13 +82,13 @@ def write(
             _write_causes(judged, ids[rows], existed[rows])
         else:
             existed = ids >= 0
-        _not_stale(stored, fresh)
+        _not_stale(judged.cases, stored, fresh)
     return Written(ids, existed)
 
 
-def _not_stale(stored: StoredRows, rows: I64) -> None:
+def _not_stale(cases: CasesOf, stored: StoredRows, rows: I64) -> None:
     """What was marked stale and turned out to have the same inputs is current again."""
-    stale = stored.integers("is_stale", 0)[rows] > 0
+    stale = (stored.integers("is_stale", 0)[rows] > 0) & ~other_calibration(cases, stored)[rows]
     marked = stored.integers("id")[rows[stale]].tolist()
     for start in range(0, len(marked), _FEW):
         part = marked[start : start + _FEW]
@@ -120,6 +127,10 @@ def _constants(judged: Judged, now: datetime) -> dict[str, Any]:
         "is_stale": bulk.bool_column([False])[0],
         "reviewer_notes": "",
         "override_reason": "",
+        "override_input_hash": "",
+        "settled_hash": "",
+        "is_flagged": bulk.bool_column([False])[0],
+        "review_version": 0,
     }
 
 
@@ -127,6 +138,7 @@ def _audit_columns(judged: Judged, ids: I64) -> dict[str, Sequence[Any]]:
     cases, rows, labels = judged.cases, judged.rows, judged.labels
     batch = cases.batch
     snapshots, rules = _rule_columns(cases)
+    reasons = review_reasons(labels, judged.diagnosis)
     rule = cases.rule[rows].tolist()
     return {
         "id": ids.tolist(),
@@ -137,11 +149,14 @@ def _audit_columns(judged: Judged, ids: I64) -> dict[str, Sequence[Any]]:
         "exit_time": bulk.time_column(labels.exit_time),
         **_value_columns(batch.entry_price[rows], labels, judged.diagnosis),
         **_bar_columns(cases, judged.read),
+        **_finer_columns(judged.read),
         "rule_id": [rules[i] for i in rule],
         "rule_snapshot_id": [snapshots[i] for i in rule],
         **_record_columns(labels, judged.diagnosis),
         "input_hash": judged.hashes,
-        "needs_manual_review": bulk.bool_column((labels.outcome == Outcome.NEEDS_REVIEW).tolist()),
+        "calibration_id": _calibration_column(judged),
+        "review_reasons": reasons.tolist(),
+        "needs_manual_review": bulk.bool_column((reasons > 0).tolist()),
     }
 
 
@@ -160,6 +175,7 @@ def row_values(
     return {
         **_value_columns(cases.batch.entry_price[rows], chosen, diagnosis),
         **_bar_columns(cases, take(read, rows)),
+        **_finer_columns(take(read, rows)),
         **_record_columns(chosen, diagnosis),
         "causes": [sorted(each) for each in causes],
     }
@@ -231,6 +247,19 @@ def _bar_columns(cases: CasesOf, read: BarsRead) -> dict[str, Sequence[Any]]:
     }
 
 
+def _finer_columns(read: BarsRead) -> dict[str, Sequence[Any]]:
+    some = read.n_finer > 0
+    names = {0: ""} | {ns: timeframe_name(ns) for ns in np.unique(read.finer_ns).tolist() if ns}
+    text = read.finer_digest.astype(">u8").tobytes().hex()
+    return {
+        "resolved_by": [names[ns] for ns in read.finer_ns.tolist()],
+        "n_finer_bars": read.n_finer.tolist(),
+        "finer_digest": [
+            text[32 * i : 32 * i + 32] if there else "" for i, there in enumerate(some.tolist())
+        ],
+    }
+
+
 def _record_columns(labels: Labels, diagnosis: Diagnosis) -> dict[str, Sequence[Any]]:
     table = records(labels, diagnosis)
     return {"record": packed(table), "evidence_hash": evidence_hashes(table)}
@@ -245,6 +274,14 @@ def _rule_columns(cases: CasesOf) -> tuple[list[int], list[int | None]]:
     wanted = [used.rule.id for used in cases.rules]
     known = set(LabelingRule.objects.filter(pk__in=wanted).values_list("pk", flat=True))
     return snapshots, [pk if pk in known else None for pk in wanted]
+
+
+def _calibration_column(judged: Judged) -> list[int | None]:
+    """The table by which causes were ranked, where they were asked for."""
+    asked = judged.diagnosis.judged
+    used = judged.cases.calibration
+    table = store_table(used.table).pk if used.id is None and asked.any() else used.id
+    return [table if each else None for each in asked.tolist()]
 
 
 # --- causes -------------------------------------------------------------------------------------

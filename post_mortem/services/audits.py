@@ -15,10 +15,12 @@ import numpy as np
 from django.utils import timezone
 
 from post_mortem.core.batches import take
+from post_mortem.core.blocks import worth_compiling
+from post_mortem.core.calibration import Calibration
 from post_mortem.core.inputs import bars_read, input_hashes
 from post_mortem.core.labeler import label
 from post_mortem.core.rca import diagnose
-from post_mortem.core.replay import replay
+from post_mortem.core.resolution import first_touches
 from post_mortem.core.types import (
     CAUSES,
     Bool,
@@ -30,9 +32,9 @@ from post_mortem.core.types import (
 from post_mortem.core.version import ENGINE_VERSION
 from post_mortem.selectors.case_rows import Selection, groups
 from post_mortem.selectors.cases import CasesOf, group_batches
-from post_mortem.selectors.stored import stored_rows
+from post_mortem.selectors.stored import other_calibration, stored_rows
 from post_mortem.services.audit_writer import Judged, Written, write
-from post_mortem.services.write_behind import WriteBehind, can_write_behind
+from post_mortem.services.write_behind import WriteBehind, can_write_behind, collector_at_rest
 from trading.core.candles import I64
 from trading.core.errors import NotFoundError, UserError
 from trading.core.types import SIGNAL_HORIZONS, Horizon
@@ -111,9 +113,16 @@ def run_autopsy(
     )
     _require_existing(selection)
     chosen = groups(selection)
-    large = sum(group.signals for group in chosen) > _LARGE_RUN
-    with WriteBehind[Written](active=large and can_write_behind()) as writer:
-        run = _Run(skip_rca, force, dry_run, now or timezone.now(), guard, progress, writer)
+    signals = sum(group.signals for group in chosen)
+    large = signals > _LARGE_RUN
+    compiled = worth_compiling(signals * len(selection.horizons))
+    with (
+        collector_at_rest(active=large),
+        WriteBehind[Written](active=large and can_write_behind()) as writer,
+    ):
+        run = _Run(
+            skip_rca, force, dry_run, now or timezone.now(), guard, progress, writer, compiled
+        )
         for group in chosen:
             for cases in group_batches(selection, group):
                 run.audit(cases)
@@ -161,20 +170,23 @@ class _Run:
     guard: Guard | None
     progress: Progress | None
     writer: WriteBehind[Written]
+    compiled: bool
     summary: RunSummary = field(default_factory=RunSummary)
 
     def __post_init__(self) -> None:
         self.summary.dry_run = self.dry_run
 
     def audit(self, cases: CasesOf) -> None:
-        paths = replay(cases.batch)
+        paths = first_touches(cases.batch, compiled=self.compiled)
         labels = label(cases.batch, paths)
         read = bars_read(cases.batch, paths)
         hashes = input_hashes(cases.batch, paths, read, cases.rule_hashes())
         self._count(labels)
-        stored = stored_rows(cases, "input_hash", "engine_version", "is_stale")
+        stored = stored_rows(cases, "input_hash", "engine_version", "is_stale", "calibration_id")
         version = stored.integers("engine_version")
         changed = self._changed(hashes, stored.texts("input_hash"), version)
+        if not self.skip_rca:
+            changed |= other_calibration(cases, stored)
         # Rows that are neighbours in the indexes are written one after the other.
         rows = np.argsort(cases.signal_id, kind="stable")
         rows = rows[changed[rows]]
@@ -230,11 +242,19 @@ class _Run:
 
 
 def judge(
-    cases: CasesOf, paths: Paths, labels: Labels, rows: I64, *, skip_rca: bool = False
+    cases: CasesOf,
+    paths: Paths,
+    labels: Labels,
+    rows: I64,
+    *,
+    skip_rca: bool = False,
+    calibration: Calibration | None = None,
 ) -> Diagnosis:
-    """Findings of some of the cases, one row each. With `skip_rca` no cause is looked for."""
+    """Findings of some of the cases, one row each, by the calibration in force unless another is
+    given. With `skip_rca` no cause is looked for."""
     chosen = take(labels, rows)
     if skip_rca:
         # Only failed and neutral cases are asked for causes.
         chosen = replace(chosen, outcome=np.full_like(chosen.outcome, Outcome.PENDING))
-    return diagnose(take(cases.batch, rows), take(paths, rows), chosen)
+    used = calibration or cases.calibration.calibration
+    return diagnose(take(cases.batch, rows), take(paths, rows), chosen, used)

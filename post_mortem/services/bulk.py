@@ -8,6 +8,7 @@ inside the caller's transaction. Callers that write the same keys take `lock` fi
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,9 @@ from trading.core.candles import F64, I64
 # Distinguishes these locks from any other use of advisory locks on the same server.
 _LOCK_SPACE = 0x1A0D17
 _CACHE_KIB = 128 * 1024
-_ROWS_A_STATEMENT = 100
+# A statement holds the interpreter while it is given its values and lets go of it while it runs, so
+# few long ones leave more to the thread that computes the next batch.
+_VALUES_A_STATEMENT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,22 +137,25 @@ def _insert(
     one = f"({', '.join([*shared, *['?'] * len(columns)])})"
     into = f"insert into {_quote(model._meta.db_table)} ({names}) values"
     rows: Iterator[tuple[Any, ...]] = zip(*columns.values(), strict=True)
+    count = len(next(iter(columns.values())))
     fixed = tuple(constants.values())
-    many = f"{into} {', '.join([one] * _ROWS_A_STATEMENT)} {ending}"
     with connection.wrap_database_errors:
         raw = connection.connection
+        allowed = raw.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) - len(fixed)
+        together = max(1, min(allowed, _VALUES_A_STATEMENT) // len(columns))
+        many = f"{into} {', '.join([one] * together)} {ending}"
         # With the small default cache a large transaction would write the same pages many times.
         raw.execute(f"pragma cache_size = {-_CACHE_KIB}")
-        raw.executemany(many, _bound(fixed, rows, len(next(iter(columns.values())))))
+        raw.executemany(many, _bound(fixed, rows, count // together, together))
         raw.executemany(f"{into} {one} {ending}", ((*fixed, *row) for row in rows))
 
 
 def _bound(
-    fixed: tuple[Any, ...], rows: Iterator[tuple[Any, ...]], count: int
+    fixed: tuple[Any, ...], rows: Iterator[tuple[Any, ...]], statements: int, together: int
 ) -> Iterator[tuple[Any, ...]]:
     """The values of each full statement; what is left over stays in `rows`."""
-    for _ in range(count // _ROWS_A_STATEMENT):
-        taken = itertools.islice(rows, _ROWS_A_STATEMENT)
+    for _ in range(statements):
+        taken = itertools.islice(rows, together)
         yield (*fixed, *itertools.chain.from_iterable(taken))
 
 

@@ -326,6 +326,11 @@ def cancel(*, job: AutopsyJob, now: datetime | None = None) -> bool:
     return bool(changed)
 
 
+def has_ended(job_pk: int) -> bool:
+    """Whether nothing of a job is left to do."""
+    return not AutopsyJob.objects.filter(pk=job_pk, status__in=_OPEN_JOBS).exists()
+
+
 def work_is_left() -> bool:
     """Whether any item of an open job is waiting or running."""
     return JobItem.objects.filter(status__in=_OPEN_ITEMS, job__status__in=_OPEN_JOBS).exists()

@@ -15,7 +15,7 @@ from post_mortem.core.advice import Advice
 from post_mortem.core.evidence import CauseView, Evidence, Fact, LabelNumbers, Subject
 from post_mortem.core.types import ExitReason, Outcome, Status
 
-NARRATOR_VERSION = "offline-2"
+NARRATOR_VERSION = "offline-3"
 Narrative = dict[str, Any]
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\.([a-z_0-9]+)\}")
@@ -192,10 +192,17 @@ def _factors(evidence: Evidence) -> list[dict[str, Any]]:
             "rank": view.rank,
             "confidence": view.confidence,
             "posterior": round(view.posterior, 4),
-            "explanation": " ".join([view.summary, *_reasons(evidence, view)]).strip(),
+            "explanation": " ".join(
+                [_cited_summary(evidence, view), *_reasons(evidence, view)]
+            ).strip(),
         }
         for view in evidence.ranked
     ]
+
+
+def _cited_summary(evidence: Evidence, view: CauseView) -> str:
+    marks = _marks(view) or f" [{evidence.facts[0].id}]"
+    return f"{view.summary[:-1]}{marks}{view.summary[-1:]}"
 
 
 def _reasons(evidence: Evidence, view: CauseView) -> list[str]:

@@ -9,8 +9,12 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models import F
 
-from post_mortem.models import AutopsyJob, JobItem
+from post_mortem.models import AutopsyJob, InsightAudit, JobItem
+from post_mortem.selectors.access import writable
+from post_mortem.selectors.stored import stale_signals
 from post_mortem.services import jobs
+from post_mortem.services.autopsy_jobs import AUTOPSY, request_autopsy
+from post_mortem.services.autopsy_jobs import GROUP as GROUP_SIGNALS
 from trading.core.errors import UserError
 from trading.core.types import Horizon
 from trading.models import Account, Trade, editable_accounts
@@ -23,6 +27,7 @@ job's params are {"horizons": [names], "concurrency": n}."""
 GROUP: Final = 25
 MAX_CONCURRENCY: Final = 16
 _REFUSED: Final = "refused"
+_UNENDED: Final = (AutopsyJob.Status.PENDING, AutopsyJob.Status.RUNNING)
 
 
 @transaction.atomic
@@ -60,6 +65,34 @@ def request_analyses(
     if refused:
         _refuse(job, refused, ended=not known, now=now)
     return job
+
+
+@transaction.atomic
+def request_rerun(*, user: Any, audit_id: int | None = None) -> AutopsyJob:
+    """Queue the signals of all stale audits that the user may change, or those of one audit, stale
+    or not. A job over the stale ones that has not ended is given again.
+
+    Raises `NotFoundError`, `UserError` `not_permitted`, `nothing_to_do` (no audit is stale).
+    """
+    if audit_id is not None:
+        audit = writable(InsightAudit.objects.all(), user=user, pk=audit_id)
+        return request_autopsy(account=audit.account, signal_ids=[audit.signal_id], user=user)
+    rows = stale_signals(InsightAudit.objects.editable_by(user))
+    if not rows:
+        if InsightAudit.objects.visible_to(user).filter(is_stale=True).exists():
+            raise UserError("not_permitted", "You may read these audits, not run them again.")
+        raise UserError("nothing_to_do", "No audit is stale.")
+    running = AutopsyJob.objects.filter(requested_by=user, kind=AUTOPSY, params__stale=True)
+    same: AutopsyJob | None = running.filter(status__in=_UNENDED).order_by("pk").first()
+    if same is not None:
+        return same
+    return jobs.enqueue(
+        kind=AUTOPSY,
+        account=_home({account for _, account in rows}, user),
+        items=jobs.groups("signals", [signal for signal, _ in rows], GROUP_SIGNALS),
+        params={"horizons": [], "force": False, "skip_rca": False, "stale": True},
+        user=user,
+    )
 
 
 def _horizons(horizons: Sequence[str]) -> list[str]:

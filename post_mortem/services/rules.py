@@ -64,10 +64,10 @@ def delete_rule(*, rule: LabelingRule) -> int:
 
 
 def _mark(rule: LabelingRule) -> int:
-    return _touched(rule).filter(is_stale=False).update(is_stale=True)
+    return touched_by(rule).filter(is_stale=False).update(is_stale=True)
 
 
-def _touched(rule: LabelingRule) -> QuerySet[InsightAudit]:
+def touched_by(rule: LabelingRule) -> QuerySet[InsightAudit]:
     scope = Q()
     for name, column in (
         ("strategy", "signal__strategy"),
@@ -79,6 +79,8 @@ def _touched(rule: LabelingRule) -> QuerySet[InsightAudit]:
             scope &= Q(**{column: value})
     if rule.desk_id is not None:
         scope &= Q(account__desk=rule.desk_id)
-    ids = InsightAudit.objects.filter(scope | Q(rule=rule.pk)).values("pk")
+    if rule.pk is not None:
+        scope |= Q(rule=rule.pk)
+    ids = InsightAudit.objects.filter(scope).values("pk")
     # Joins are not allowed in an update.
     return InsightAudit.objects.filter(pk__in=ids)

@@ -1,7 +1,8 @@
 """Stored audits whose inputs are not what they were: found, marked, never changed silently.
 
 An audit is stale when the case that would be built for it today has another input hash: its bars
-were revised or a finer series covers them now, its rule was edited, older trades or news arrived.
+were revised or a finer series covers them now, its rule was edited, older trades or news arrived;
+or when its desk adopted another calibration since.
 Marking rebuilds the cases without judging them, about a second for 100,000.
 """
 
@@ -13,15 +14,17 @@ from typing import Any, Final
 
 import numpy as np
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.signals import post_delete, post_save
 
 from post_mortem.core.inputs import bars_read, input_hashes
-from post_mortem.core.replay import replay
+from post_mortem.core.resolution import first_touches
 from post_mortem.core.types import Outcome
-from post_mortem.models import InsightAudit, LabelingRule
+from post_mortem.models import CalibrationAdoption, InsightAudit, LabelingRule
 from post_mortem.selectors.case_rows import Selection, groups
 from post_mortem.selectors.cases import CasesOf, group_batches
-from post_mortem.selectors.stored import stored_rows
+from post_mortem.selectors.markets import related_to
+from post_mortem.selectors.stored import other_calibration, stored_rows
 from trading.models import Account, CandleSeries, ImportBatch
 
 _FEW: Final = 500
@@ -53,13 +56,14 @@ def mark_stale(
 
 
 def _mark(cases: CasesOf) -> int:
-    stored = stored_rows(cases, "input_hash", "is_stale", "outcome")
-    paths = replay(cases.batch)
+    stored = stored_rows(cases, "input_hash", "is_stale", "outcome", "calibration_id")
+    paths = first_touches(cases.batch)
     read = bars_read(cases.batch, paths)
     hashes = input_hashes(cases.batch, paths, read, cases.rule_hashes())
     differs = np.array(
         [bool(a) and a != b for a, b in zip(stored.texts("input_hash"), hashes, strict=True)], bool
     )
+    differs |= other_calibration(cases, stored)
     was = stored.integers("is_stale", 0) > 0
     ids = stored.integers("id")
     there = (ids >= 0) & (stored.integers("outcome") != Outcome.PENDING)
@@ -80,7 +84,8 @@ def _set(ids: list[int], *, stale: bool) -> None:
 def connect() -> None:
     """Mark audits whenever a rule, a series or an import changes: after its commit."""
     for model, receiver in (
-        (LabelingRule, _rule_changed),
+        (LabelingRule, _desk_changed),
+        (CalibrationAdoption, _desk_changed),
         (CandleSeries, _series_changed),
         (ImportBatch, _import_changed),
     ):
@@ -93,7 +98,7 @@ def _later(mark: Callable[[], object]) -> None:
     transaction.on_commit(mark, robust=True)
 
 
-def _rule_changed(instance: LabelingRule, **kwargs: Any) -> None:
+def _desk_changed(instance: LabelingRule | CalibrationAdoption, **kwargs: Any) -> None:
     if not InsightAudit.objects.exists():
         return
     accounts = None
@@ -103,9 +108,17 @@ def _rule_changed(instance: LabelingRule, **kwargs: Any) -> None:
 
 
 def _series_changed(instance: CandleSeries, **kwargs: Any) -> None:
-    mine = InsightAudit.objects.filter(signal__instrument=instance.instrument_id)
-    if mine.exists():
-        _later(partial(mark_stale, instrument_id=instance.instrument_id))
+    """Its own market's audits, and those it is a related market of: bars of the same length."""
+    audits = InsightAudit.objects.all()
+    if instance.desk_id is not None:
+        audits = audits.filter(account__desk=instance.desk_id)
+    mine = Q(signal__instrument=instance.instrument_id)
+    beside = Q(
+        signal__instrument__in=related_to(instance.instrument), series__timeframe=instance.timeframe
+    )
+    concerned = audits.filter(mine | beside).values_list("signal__instrument", flat=True)
+    for instrument_id in concerned.order_by("signal__instrument").distinct():
+        _later(partial(mark_stale, instrument_id=instrument_id))
 
 
 def _import_changed(instance: ImportBatch, **kwargs: Any) -> None:

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from post_mortem.core.evidence import CauseView, Evidence, Fact
 from post_mortem.core.types import Status
 from post_mortem.models import InsightAudit, RecommendationTracking, TradeAnalysis
-from post_mortem.selectors.evidence import RELATED, Rendered, render_audits
+from post_mortem.selectors.evidence import RELATED, Rendered, render_one
 from post_mortem.services.narrator import missing_words
+from trading.core.types import NS_PER_SECOND
 
 WIDTH = 92
 _NAME_WIDTH = 24
+_UNDER_NAME = " " * (_NAME_WIDTH + 2)
+_WHEN_WIDTH = 30
 _SHORT_HASH = 12
 _NUMBERS = ("result", "entry", "stop", "target", "exit", "plan_ratio", "mfe", "mae", "drawdown")
 _SECTIONS = (
@@ -32,11 +36,12 @@ _SECTIONS = (
 def post_mortem_text(*, audit_id: int) -> str:
     """The whole post-mortem of one audit. Raises InsightAudit.DoesNotExist for an unknown id."""
     audit = InsightAudit.objects.select_related(*RELATED).get(pk=audit_id)
-    rendered = render_audits([audit])[0]
+    rendered = render_one(audit, audit.account.desk)
     analysis = TradeAnalysis.objects.filter(audit=audit).first()
     blocks = [
         _head(rendered),
         _numbers(rendered.evidence),
+        _timeline(rendered.evidence, ZoneInfo(audit.account.time_zone)),
         _causes(rendered.evidence),
         _ruled_out(rendered.evidence),
         _unchecked(rendered.evidence),
@@ -65,6 +70,19 @@ def _numbers(evidence: Evidence) -> list[str]:
     return ["NUMBERS", *(line for fact in kept for line in _fact(fact))]
 
 
+def _timeline(evidence: Evidence, zone: ZoneInfo) -> list[str]:
+    lines = ["WHAT HAPPENED WHEN"]
+    for event in evidence.events:
+        at = datetime.fromtimestamp(event.time // NS_PER_SECOND, tz=zone)
+        when = f"{at:%-d %b %H:%M}  {event.offset}"
+        notches = "!" * event.impact
+        lines += _wrapped(
+            f"{event.title}{' ' if notches else ''}{notches} [{event.fact.id}]",
+            f"  {when:<{_WHEN_WIDTH}}",
+        )
+    return lines if evidence.events else []
+
+
 def _causes(evidence: Evidence) -> list[str]:
     lines = ["POSSIBLE CAUSES"]
     facts = evidence.by_id()
@@ -75,12 +93,15 @@ def _causes(evidence: Evidence) -> list[str]:
             lines += _wrapped(view.summary, "      ")
         lines += _facts(facts, view.for_ids, "for")
         lines += _facts(facts, view.against_ids, "against")
+        lines += _facts(facts, _mind(view), "turns")
     return lines if evidence.ranked else []
 
 
-def _facts(facts: Mapping[str, Fact], ids: Iterable[str], side: str) -> Iterator[str]:
+def _facts(
+    facts: Mapping[str, Fact], ids: Iterable[str], side: str, indent: str = "      "
+) -> Iterator[str]:
     for fact_id in ids:
-        yield from _wrapped(facts[fact_id].text, f"      {side:<8}[{fact_id}] ")
+        yield from _wrapped(facts[fact_id].text, f"{indent}{side:<8}[{fact_id}] ")
 
 
 def _ruled_out(evidence: Evidence) -> list[str]:
@@ -89,16 +110,24 @@ def _ruled_out(evidence: Evidence) -> list[str]:
     for view in evidence.ruled_out:
         told = "; ".join(f"{facts[i].text} [{i}]" for i in view.against_ids if i in facts)
         lines += _named(view, told or "checked, and not found")
+        lines += _facts(facts, _mind(view), "turns", _UNDER_NAME)
     return lines if evidence.ruled_out else []
 
 
+def _mind(view: CauseView) -> tuple[str, ...]:
+    """The fact that says what would have changed the mind of a cause."""
+    return () if view.mind_id is None else (view.mind_id,)
+
+
 def _unchecked(evidence: Evidence) -> list[str]:
+    facts = evidence.by_id()
     lines = ["COULD NOT CHECK"]
     for view in evidence.unchecked:
         words = missing_words(view.missing)
         # Not fired on what was there, which is less than everything it reads.
         partly = "" if view.status == Status.ABSTAINED else " (nothing seen in the rest)"
         lines += _named(view, f"{words}{partly}")
+        lines += _facts(facts, _mind(view), "turns", _UNDER_NAME)
     return lines if evidence.unchecked else []
 
 

@@ -2,11 +2,12 @@
 
 An audit is in one of these states:
 
-- `verified`: the same inputs gave the same evidence, and the row says what the evidence says;
+- `verified`: the same inputs gave the same evidence by the calibration table it was made with,
+  and the row says what the evidence says;
 - `mismatch`: its bars, rule, signal or trade are not what it read, its record does not carry its
   hash, or the same inputs gave something else: somebody changed it behind its back;
-- `stale`: marked so, or its surroundings grew since (older trades, news or related markets came
-  later): a new run updates it;
+- `stale`: marked so and its inputs are others, or its surroundings grew since (older trades, news
+  or related markets came later): a new run updates it;
 - `other_engine`: made by another version of the engine, or labelled only; not compared.
 """
 
@@ -18,12 +19,14 @@ from typing import Any
 
 import numpy as np
 
+from post_mortem.core.calibration import Calibration
 from post_mortem.core.inputs import bars_read, input_hashes, same_case
 from post_mortem.core.labeler import label
 from post_mortem.core.record import evidence_hash, packed, unpacked
-from post_mortem.core.replay import replay
+from post_mortem.core.resolution import first_touches
 from post_mortem.core.version import ENGINE_VERSION
-from post_mortem.models import InsightAudit
+from post_mortem.models import CalibrationTable, InsightAudit
+from post_mortem.selectors.calibrations import stored_table
 from post_mortem.selectors.case_rows import Selection, groups
 from post_mortem.selectors.cases import CasesOf, group_batches
 from post_mortem.selectors.stored import causes_of, stored_rows
@@ -34,12 +37,13 @@ from trading.core.types import SIGNAL_HORIZONS, Horizon
 from trading.selectors.candles import forget_decoded
 
 _SHOWN = 1000
-_FIELDS = ("input_hash", "evidence_hash", "record", "engine_version", "is_stale")
+_FIELDS = ("input_hash", "evidence_hash", "record", "engine_version", "is_stale", "calibration_id")
 # What a row repeats of its record, so that lists can be filtered by it.
 _COMPARED = (
     *("outcome", "shadow_outcome", "exit_reason", "flags", "exit_price", "pips", "pnl_pct"),
     *("r_multiple", "mfe_r", "mae_r", "max_drawdown_r", "mfe_pips", "mae_pips", "coverage"),
     *("entry_price", "top_cause", "top_posterior", "top_confidence", "n_bars", "bars_digest"),
+    *("resolved_by", "n_finer_bars", "finer_digest"),
 )
 
 
@@ -115,6 +119,7 @@ class _Check:
     progress: Callable[[int], None]
     result: Verification = field(default_factory=Verification)
     seen: set[int] = field(default_factory=set)
+    tables: dict[int, Calibration] = field(default_factory=dict)
 
     def signals(self, signal_ids: Sequence[int]) -> None:
         """Check the audits of some signals; what cannot be read is narrowed down."""
@@ -152,18 +157,35 @@ class _Check:
         rows = np.array(mine, np.int64)
         if not rows.size:
             return
-        paths = replay(cases.batch)
+        paths = first_touches(cases.batch)
         labels = label(cases.batch, paths)
         read = bars_read(cases.batch, paths)
         hashes = input_hashes(cases.batch, paths, read, cases.rule_hashes())
-        diagnosis = judge(cases, paths, labels, rows)
-        expected = row_values(cases, rows, labels, diagnosis, read)
         causes = causes_of(ids[rows].tolist())
-        for k, i in enumerate(mine):
-            row = {name: column[int(stored.place[i])] for name, column in stored.rows.items()}
-            now = {name: values[k] for name, values in expected.items()}
-            found = causes.get(row["id"], [])
-            self._compare(row, hashes[i], now, found)
+        table = stored.integers("calibration_id")
+        for table_id in np.unique(table[rows]).tolist():
+            made = rows[table[rows] == table_id]
+            try:
+                calibration = self._calibration(table_id)
+            except OperatorError as error:
+                for i in made.tolist():
+                    self.judged(int(ids[i]), error.detail)
+                continue
+            diagnosis = judge(cases, paths, labels, made, calibration=calibration)
+            expected = row_values(cases, made, labels, diagnosis, read)
+            for k, i in enumerate(made.tolist()):
+                row = {name: column[int(stored.place[i])] for name, column in stored.rows.items()}
+                now = {name: values[k] for name, values in expected.items()}
+                self._compare(row, hashes[i], now, causes.get(row["id"], []))
+
+    def _calibration(self, table_id: int) -> Calibration | None:
+        """The table an audit was made with; None where no cause was asked for."""
+        if table_id < 0:
+            return None
+        if table_id not in self.tables:
+            row = CalibrationTable.objects.get(pk=table_id)
+            self.tables[table_id] = stored_table(row).calibration
+        return self.tables[table_id]
 
     def _compare(
         self, row: dict[str, Any], inputs: str, now: dict[str, Any], causes: list[tuple[Any, ...]]
@@ -172,7 +194,7 @@ class _Check:
             self.judged(row["id"], "its record does not carry its evidence hash")
         elif row["engine_version"] != ENGINE_VERSION:
             self.counted(row["id"], "other_engine")
-        elif row["is_stale"]:
+        elif row["is_stale"] and row["input_hash"] != inputs:
             self.counted(row["id"], "stale")
         elif not same_case(row["input_hash"], inputs):
             self.judged(row["id"], "its bars, rule, signal or trade are not what it read")

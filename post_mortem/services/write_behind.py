@@ -7,8 +7,10 @@ bounds the memory, and results come back in order on the calling thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -70,3 +72,17 @@ class WriteBehind(Generic[Result]):
 def _close_connection() -> None:
     """Close the connection of the thread that runs this; here it is looked up, not before."""
     connection.close()
+
+
+@contextmanager
+def collector_at_rest(*, active: bool) -> Iterator[None]:
+    """No search for reference cycles meanwhile: a run makes millions of rows and no cycles among
+    them, and looking through all of them again and again is a tenth of its time."""
+    pause = active and gc.isenabled()
+    if pause:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pause:
+            gc.enable()

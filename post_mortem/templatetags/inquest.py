@@ -20,6 +20,7 @@ from post_mortem.models.audits import CAUSE_LABELS
 from post_mortem.pages import formats
 from post_mortem.pages.ribbon import Ribbon, draw
 from post_mortem.pages.units import Unit
+from post_mortem.selectors.reviews import REASONS
 
 register = template.Library()
 
@@ -163,6 +164,11 @@ def word(posterior: float) -> str:
 @register.filter
 def cause_label(cause: str) -> str:
     return CAUSE_LABELS.get(cause, cause)
+
+
+@register.filter
+def review_reason(reason: str) -> str:
+    return REASONS[reason]
 
 
 @register.filter

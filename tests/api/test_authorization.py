@@ -13,6 +13,7 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from rest_framework.test import APIClient
 
+from post_mortem.models import InsightAudit
 from tests.api.world import World
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +37,7 @@ class Row:
     body: Mapping[str, Any] | None = None
     upload: str | None = None  # sent as a file, with the body as the other fields of the form
     before: Callable[[World, APIClient], None] | None = None
+    reviewer: int = 403  # what a reviewer of the desk gets who writes
 
     def url(self, world: World) -> str:
         return reverse(self.route, kwargs={k: find(world, v) for k, v in self.place.items()})
@@ -61,6 +63,7 @@ TRADE = {"trade_id": "trade.pk"}
 AUDIT = {"audit_id": "audit.pk"}
 JOB = {"job_id": "job.job_id"}
 NEWS = {"cause": "news_shock", "verdict": "confirmed"}
+NEUTRAL = {"outcome": "neutral", "reason": "the feed spiked", "version": 0}
 ACCOUNT = {"account": lambda w: w.mine.account.pk}
 DESK = {"desk": lambda w: w.mine.account.desk_id}
 SIGNAL = {
@@ -89,6 +92,15 @@ def review_first(world: World, client: APIClient) -> None:
     client.post(url, NEWS, format="json")
 
 
+def make_stale(world: World, client: APIClient) -> None:
+    InsightAudit.objects.filter(pk=world.mine.audit.pk).update(is_stale=True)
+
+
+def override_first(world: World, client: APIClient) -> None:
+    url = reverse("api-audit-override", args=[world.mine.audit.pk])
+    client.post(url, NEUTRAL, format="json")
+
+
 ROWS = (
     Row("GET", "api-analyses", 200, 200),
     Row("GET", "api-analysis", 200, 404, TRADE),
@@ -99,8 +111,26 @@ ROWS = (
     Row("POST", "api-job-cancel", 200, 404, JOB, {}),
     Row("GET", "api-audits", 200, 200),
     Row("GET", "api-audit", 200, 404, AUDIT),
+    Row("GET", "api-audits-stale", 200, 200),
+    # The other's own audits, none of which is stale.
+    Row("POST", "api-audits-stale", 202, 422, {}, {}, before=make_stale),
     Row("GET", "api-audit-case", 200, 404, AUDIT),
-    Row("POST", "api-audit-reviews", 200, 404, AUDIT, NEWS),
+    Row("POST", "api-audit-reviews", 200, 404, AUDIT, NEWS, reviewer=200),
+    Row("GET", "api-review-queue", 200, 200),
+    Row("GET", "api-audit-history", 200, 404, AUDIT),
+    Row("POST", "api-audit-change", 200, 404, AUDIT, {"notes": "x", "version": 0}, reviewer=200),
+    Row("POST", "api-audit-override", 200, 404, AUDIT, NEUTRAL, reviewer=200),
+    Row(
+        "POST",
+        "api-audit-override-undo",
+        200,
+        404,
+        AUDIT,
+        {"version": 1},
+        before=override_first,
+        reviewer=200,
+    ),
+    Row("GET", "api-audit-attribution", 200, 404, AUDIT),
     Row(
         "DELETE",
         "api-audit-review",
@@ -108,6 +138,7 @@ ROWS = (
         404,
         {**AUDIT, "cause": "news_shock"},
         before=review_first,
+        reviewer=204,
     ),
     Row("GET", "api-recommendations", 200, 200),
     Row(
@@ -193,9 +224,12 @@ class TestMatrix:
         expected = row.owner if row.method in SAFE else 403
         assert call(world.client("read-only"), row, world).status_code == expected
 
-    def test_reviewer_reads(self, row: Row, world: World) -> None:
-        expected = row.owner if row.method in SAFE else 403
-        assert call(world.client("reviewer"), row, world).status_code == expected
+    def test_reviewer_reads_and_reviews(self, row: Row, world: World) -> None:
+        client = world.client("reviewer")
+        if row.before:
+            row.before(world, world.client("owner") if row.reviewer == 403 else client)
+        expected = row.owner if row.method in SAFE else row.reviewer
+        assert call(client, row, world).status_code == expected
 
     def test_session(self, row: Row, world: World) -> None:
         client = APIClient(enforce_csrf_checks=True)
@@ -226,7 +260,8 @@ def test_foreign_and_absent_are_the_same(row: Row, world: World) -> None:
     assert (absent.status_code, absent.content) == (foreign.status_code, foreign.content)
 
 
-LISTS = [row.route for row in ROWS if row.method == "GET" and not row.place]
+COUNTS = ("api-audits-stale",)
+LISTS = [r.route for r in ROWS if r.method == "GET" and not r.place and r.route not in COUNTS]
 
 
 @pytest.mark.parametrize("route", LISTS)

@@ -20,6 +20,8 @@ BATCH = f"{API}/analyses/batch/"
 TRACK = f"{API}/recommendations/track/"
 AUDITS = f"{API}/audits/"
 REVIEWS = f"{AUDITS}AUDIT/reviews/"
+CHANGE = f"{AUDITS}AUDIT/review/"
+OVERRIDE = f"{AUDITS}AUDIT/override/"
 RECOMMENDATIONS = f"{API}/recommendations/"
 
 
@@ -46,8 +48,7 @@ def get(name: str, status: int, code: str, path: str, where: str | None = None) 
 
 def track(case: str, expected: int, code: str, where: str | None = None, **body: Any) -> Case:
     given = {"recommendation_id": "MINE", "status": "IGNORED", "version": 1} | body
-    given = {k: v for k, v in given.items() if v is not ABSENT}
-    return Case(case, expected, code, TRACK, given, where)
+    return Case(case, expected, code, TRACK, _given(given), where)
 
 
 def batch(case: str, expected: int, code: str, where: str | None = None, **body: Any) -> Case:
@@ -57,6 +58,19 @@ def batch(case: str, expected: int, code: str, where: str | None = None, **body:
 def review(case: str, expected: int, code: str, where: str, **body: Any) -> Case:
     given = {"cause": "news_shock", "verdict": "confirmed"} | body
     return Case(case, expected, code, REVIEWS, given, where)
+
+
+def change(case: str, expected: int, code: str, where: str | None = None, **body: Any) -> Case:
+    return Case(case, expected, code, CHANGE, _given({"notes": "x", "version": 0} | body), where)
+
+
+def override(case: str, expected: int, code: str, where: str | None = None, **body: Any) -> Case:
+    given = {"outcome": "neutral", "reason": "the feed spiked", "version": 0} | body
+    return Case(case, expected, code, OVERRIDE, _given(given), where)
+
+
+def _given(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value is not ABSENT}
 
 
 ABSENT = object()
@@ -172,6 +186,30 @@ CASES = (
     review("no such cause", 400, "invalid_choice", "cause", cause="luck"),
     review("another verdict", 422, "bad_verdict", "verdict", verdict="maybe"),
     review("a posterior", 400, "unknown_field", "posterior", posterior=1),
+    review("a cause not in the list", 422, "bad_verdict", "verdict", verdict="Named"),
+    change("no version", 428, "version_required", version=ABSENT),
+    change("stale", 412, "version_stale", "version", version=7),
+    change("a version in text", 400, "invalid", "version", version="0"),
+    change("a negative version", 400, "min_value", "version", version=-1),
+    change("two changes at once", 400, "one_change", flagged=True),
+    change("no change", 400, "one_change", notes=ABSENT),
+    change("notes too long", 400, "max_length", "notes", notes="x" * 5_001),
+    change("notes not a text", 400, "invalid", "notes", notes=1),
+    change("a stranger", 422, "bad_reviewer", "reviewer", notes=ABSENT, reviewer="other"),
+    change("nobody of the name", 422, "bad_reviewer", "reviewer", notes=ABSENT, reviewer="x"),
+    change("an outcome", 400, "unknown_field", "outcome", outcome="neutral"),
+    override("no reason", 400, "required", "reason", reason=ABSENT),
+    override("a blank reason", 422, "bad_reason", "reason", reason="  . "),
+    override("a long reason", 400, "max_length", "reason", reason="x" * 1_001),
+    override("no such label", 422, "bad_outcome", "outcome", outcome="won"),
+    override("a state of the engine", 422, "bad_outcome", "outcome", outcome="pending"),
+    override("the same label", 422, "same_outcome", "outcome", outcome="failed"),
+    override("stale label", 412, "version_stale", "version", version=3),
+    override("label without version", 428, "version_required", version=ABSENT),
+    override("as somebody else", 400, "unknown_field", "overridden_by", overridden_by="lead"),
+    Case("nothing overridden", 409, "nothing_to_undo", f"{OVERRIDE}undo/", {"version": 0}),
+    get("a reason", 400, "invalid_choice", f"{AUDITS}review/?reason=bored", "reason"),
+    get("assigned", 400, "invalid_choice", f"{AUDITS}review/?assigned=anna", "assigned"),
     Case("nothing to undo", 404, "not_found", f"{REVIEWS}news_shock/", None, None, "DELETE"),
 )  # fmt: skip
 

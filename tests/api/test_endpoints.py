@@ -57,7 +57,16 @@ class TestAudits:
         ]
         (finding,) = audit["findings"]
         assert (finding["cause"], finding["rank"], finding["status"]) == ("news_shock", 1, "fired")
-        assert audit["abstained"] == [{"cause": "liquidity_event", "missing": ["spread"]}]
+        (abstained,) = audit["abstained"]
+        assert (abstained["cause"], abstained["missing"]) == ("liquidity_event", ["spread"])
+        texts = {fact["id"]: fact["text"] for fact in audit["facts"]}
+        assert texts[abstained["mind"]] == "Import candles with spreads or quotes"
+        assert texts[finding["mind"]].startswith("Would be ruled out if")
+        assert {event["fact"] for event in audit["events"]} <= texts.keys()
+        assert [event["time"] for event in audit["events"]] == sorted(
+            event["time"] for event in audit["events"]
+        )
+        assert "Entry" in [event["title"] for event in audit["events"]]
         assert audit["bars"]["count"] == 61
         assert audit["bars"]["start"] == "2024-03-25T00:00:00Z"
         assert audit["reviews"] == []

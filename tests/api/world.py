@@ -126,6 +126,7 @@ def make_audit(trade: Trade, /, **changes: Any) -> InsightAudit:
         "exit_price": 1.099,
         "r_multiple": -1.0,
         "flags": 1,
+        "is_flagged": True,
         "top_cause": "news_shock",
         "top_posterior": 0.85,
         "top_confidence": 85,

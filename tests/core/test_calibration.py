@@ -5,16 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from post_mortem.core.calibration import (
-    DEFAULT,
-    FIRE_FROM,
-    KNOWN_FROM,
-    Curve,
-    confidence,
+from post_mortem.core.calibration import FIRE_FROM, KNOWN_FROM, Curve, confidence
+from post_mortem.core.calibration_fit import (
+    MIN_PER_CAUSE,
+    MIN_REVIEWS,
+    Known,
+    Reviews,
+    calibration_error,
+    fit_cases,
     fit_curve,
+    fit_reviews,
     fit_unknown,
+    review_figures,
 )
+from post_mortem.core.calibration_table import DEFAULT
 from post_mortem.core.causes import NAMED
+from post_mortem.core.types import CAUSES
+from trading.core.errors import UserError
 
 
 @pytest.mark.parametrize("cause", NAMED, ids=lambda cause: cause.CAUSE)
@@ -75,3 +82,90 @@ def test_the_fit_of_unknown_falls_with_the_best_posterior() -> None:
     best = rng.random(5_000)
     _, weight, _ = fit_unknown(best, best * rng.random(5_000), rng.random(5_000) > best)
     assert weight < 0
+
+
+def reviews(n: int, cause: str = "news_shock", rate: float = 0.2) -> Reviews:
+    """Reviews of one cause that strength says nothing about."""
+    rng = np.random.default_rng(8)
+    return Reviews(
+        ids=tuple(f"{k}/{cause}" for k in range(n)),
+        cause=np.full(n, cause),
+        strength=rng.uniform(0.3, 1, n),
+        confirmed=rng.random(n) < rate,
+    )
+
+
+def joined(*parts: Reviews) -> Reviews:
+    return Reviews(
+        tuple(text for part in parts for text in part.ids),
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("cause", "strength", "confirmed")
+        ),
+    )
+
+
+def test_too_few_reviews_say_how_many_are_missing() -> None:
+    with pytest.raises(UserError, match="120 usable reviews: 80 more"):
+        fit_reviews(reviews(120), DEFAULT, "x")
+    spread = joined(*(reviews(MIN_PER_CAUSE - 5, cause) for cause in CAUSES[:9]))
+    assert len(spread) >= MIN_REVIEWS
+    with pytest.raises(UserError, match="needs 5 more"):
+        fit_reviews(spread, DEFAULT, "x")
+
+
+def test_reviews_move_only_the_causes_they_are_enough_for() -> None:
+    words = joined(reviews(190), reviews(20, "model_error"))
+    fit = fit_reviews(words, DEFAULT, "desk-1")
+    assert fit.counts == {"news_shock": 190}
+    assert fit.calibration.curves["model_error"] == DEFAULT.curves["model_error"]
+    strong = np.array([0.9])
+    believed = float(fit.calibration.posterior("news_shock", strong)[0])
+    # People reject four of five where the shipped curve says nineteen of twenty are right.
+    assert DEFAULT.posterior("news_shock", strong)[0] > 0.9
+    assert 0.15 < believed < 0.5
+    before, after = review_figures(words, DEFAULT)
+    assert after.ece < before.ece / 3
+    assert after.brier < before.brier
+
+
+def test_few_words_move_a_curve_little() -> None:
+    base = DEFAULT.curves["news_shock"]
+    moved = []
+    for n in (30, 1_000):
+        words = reviews(n)
+        curve = fit_curve(words.strength, words.confirmed, base)
+        moved.append(abs(curve.intercept - base.intercept) + abs(curve.slope - base.slope))
+    assert moved[0] < moved[1]
+
+
+def test_reviews_that_agree_leave_the_curve_nearly_alone() -> None:
+    rng = np.random.default_rng(9)
+    strength = rng.uniform(0.2, 1, 3_000)
+    confirmed = rng.random(3_000) < DEFAULT.posterior("news_shock", strength)
+    curve = fit_curve(strength, confirmed, DEFAULT.curves["news_shock"])
+    assert curve.intercept == pytest.approx(DEFAULT.curves["news_shock"].intercept, abs=0.4)
+    assert curve.slope == pytest.approx(DEFAULT.curves["news_shock"].slope, abs=0.9)
+
+
+def test_cases_teach_the_causes_that_showed() -> None:
+    rng = np.random.default_rng(10)
+    n = 400
+    strength = np.zeros((n, len(CAUSES) - 1))
+    strength[:, 0] = rng.uniform(0.01, 1, n)
+    strength[: MIN_PER_CAUSE - 1, 1] = 0.5
+    truth = np.where(rng.random(n) < strength[:, 0], CAUSES[0], "unknown")
+    fit = fit_cases(Known(tuple(map(str, range(n))), strength, truth), DEFAULT, "v")
+    assert fit.counts == {CAUSES[0]: n, "unknown": n}
+    assert fit.calibration.curves[CAUSES[0]] != DEFAULT.curves[CAUSES[0]]
+    assert fit.calibration.curves[CAUSES[1]] == DEFAULT.curves[CAUSES[1]]
+    assert fit.calibration.unknown[1] < 0
+
+
+def test_calibration_error_by_hand() -> None:
+    posterior = np.array([0.95, 0.95, 0.15, 0.15])
+    right = np.array([True, False, False, False])
+    # Two bins of two: |0.5 - 0.95| and |0 - 0.15|, each half of the cases.
+    assert calibration_error(posterior, right) == pytest.approx(0.3)
+    assert calibration_error(np.ones(3), np.ones(3, bool)) == 0
+    assert np.isnan(calibration_error(np.zeros(0), np.zeros(0, bool)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from post_mortem.core import blocks
@@ -17,6 +17,7 @@ from post_mortem.core.replay import replay
 from post_mortem.core.types import CaseBatch, Labels, Market, Outcome, Paths, SetupView
 from tests.core.cases import MINUTE, NAN, at, batch, market, signal, trade
 from tests.core.oracle import Oracle, OraclePath
+from tests.examples import examples
 from trading.core.candles import Candles, Quotes, from_quotes, mirror
 from trading.core.types import NS_PER_DAY
 
@@ -66,7 +67,7 @@ def random_row(rng: np.random.Generator, where: Market, n: int) -> dict[str, Any
     return signal(minutes=length, entry_kind=int(rng.choice([0, 0, 0, 1, 2])), **row)
 
 
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.sampled_from([1, 2, 7, 8, 9, 60, 64, 65, 300, 513, 1200, 4500]),
@@ -80,7 +81,9 @@ def test_replay_equals_the_loop(seed: int, n: int, step: int, quotes: bool) -> N
         return
     where = market(bars)
     rows = [random_row(rng, where, n) for _ in range(12)]
-    paths = replay(batch(where, *rows))
+    one = batch(where, *rows)
+    paths = replay(one, compiled=False)
+    same_paths(replay(one, compiled=True), paths)
     for i, row in enumerate(rows):
         expected = Oracle(where, row).path()
         got = {name: getattr(paths, name)[i].item() for name in COMPARED}
@@ -129,7 +132,7 @@ def test_prices_too_large_for_32_bits() -> None:
 
 # --- metamorphic ---------------------------------------------------------------------------------
 
-PATH_FIELDS = tuple(Paths.__slots__)
+PATH_FIELDS = tuple(name for name in Paths.__slots__ if name != "resolved")
 LABEL_FIELDS = tuple(Labels.__slots__)
 
 
@@ -171,7 +174,7 @@ PRICES = (
 )
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(SEEDS, st.booleans())
 def test_upside_down_a_long_is_a_short(seed: int, quotes: bool) -> None:
     one = random_batch(seed, quotes=quotes)
@@ -195,7 +198,7 @@ def test_upside_down_a_long_is_a_short(seed: int, quotes: bool) -> None:
     np.testing.assert_allclose(a.pnl_pct, -b.pnl_pct)  # per cent of a negated entry
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(SEEDS, st.booleans(), st.integers(-6, 4))
 def test_other_units_same_labels(seed: int, quotes: bool, power: int) -> None:
     """Prices, point, pip and money times a power of ten: nothing else changes."""
@@ -218,7 +221,7 @@ def test_other_units_same_labels(seed: int, quotes: bool, power: int) -> None:
     np.testing.assert_allclose(a.risk_price * factor, b.risk_price)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(SEEDS, st.integers(-200, 200))
 def test_weeks_later_same_labels(seed: int, weeks: int) -> None:
     one = random_batch(seed, quotes=False)
@@ -244,7 +247,7 @@ def test_weeks_later_same_labels(seed: int, weeks: int) -> None:
     assert moved(a.exit_time).tolist() == b.exit_time.tolist()
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(SEEDS, st.booleans(), st.sampled_from(["cut", "changed"]))
 def test_candles_after_the_end_change_nothing(seed: int, quotes: bool, how: str) -> None:
     one = random_batch(seed, quotes=quotes)
@@ -285,7 +288,7 @@ def _joined(a: Candles, b: Candles) -> Candles:
     return Candles(*columns, quotes=quotes)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(SEEDS)
 def test_a_batch_is_its_cases_one_by_one_in_any_order(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -298,7 +301,7 @@ def test_a_batch_is_its_cases_one_by_one_in_any_order(seed: int) -> None:
             np.testing.assert_array_equal(getattr(together, name)[i], getattr(alone, name)[0], name)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(SEEDS, st.sampled_from([5, 15]))
 def test_finer_bars_never_contradict_a_clear_label_of_coarse_ones(seed: int, minutes: int) -> None:
     """Entries on a coarse open, exact aggregates, no missing bar."""

@@ -33,6 +33,8 @@ def paths(page: Page, base: str) -> Iterator[tuple[str, str]]:
             yield name, str(links.first.get_attribute("href")).split("?")[0]
     yield from (
         ("recommendations", "/recommendations/"),
+        ("review", "/audits/review/"),
+        ("rules", "/rules/"),
         ("import", "/import/"),
         ("404", "/nowhere/"),
     )

@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 from django.utils import timezone
 
-from post_mortem.models import RecommendationTracking
+from post_mortem.models import CauseReview, InsightAudit, RecommendationTracking
 from post_mortem.services.recommendations import track
 from trading.models import Trade
 
@@ -67,7 +67,8 @@ def page(opened: Callable[..., BrowserContext]) -> Page:
 
 def paths_of(world: World) -> list[str]:
     assert world.untraded is not None
-    lists = ["/", "/?unit=money", "/trades/", "/recommendations/", "/import/", "/nowhere/"]
+    lists = ["/", "/?unit=money", "/trades/", "/recommendations/", "/audits/review/", "/import/"]
+    lists.append("/nowhere/")
     trades = [f"/trades/{world.news_trade.pk}/", f"/trades/{world.trades[-1].pk}/"]
     trades.append(f"/trades/{world.news_trade.pk}/replay/")
     return [*lists, *trades, f"/audits/{world.untraded.pk}/"]
@@ -153,6 +154,56 @@ def test_a_chip_lights_its_bar_and_the_bar_its_chip(world: World, page: Page) ->
     assert page.locator("#chart").get_attribute("data-lit") == ""
 
 
+def test_an_event_lights_its_bar_its_chip_and_its_cause(world: World, page: Page) -> None:
+    open_trade(page, world)
+    event = page.locator("#timeline button", has_text="Jump")
+    fact = event.get_attribute("data-fact")
+    event.click()
+    page.mouse.move(5, 5)
+    assert page.locator("#chart").get_attribute("data-lit") == fact
+    assert event.get_attribute("aria-pressed") == "true"
+    assert page.locator(f".causes button[data-fact={fact}]").get_attribute("aria-pressed") == "true"
+    assert page.locator('.cause.lit[data-cause="news_shock"]').count() == 1
+    assert page.locator(".cause.lit").count() == 1
+    assert page.locator("#announce").inner_text().startswith(f"{fact} on the bar of 2 May 1")
+
+
+def test_keys_walk_the_events_in_time(world: World, page: Page) -> None:
+    open_trade(page, world)
+    order = page.locator("#timeline button").evaluate_all("(all) => all.map((e) => e.dataset.fact)")
+    walked = []
+    for _ in order:
+        page.keyboard.press(".")
+        walked.append(page.locator("#chart").get_attribute("data-lit"))
+    assert walked == order
+    page.keyboard.press(",")
+    assert page.locator("#chart").get_attribute("data-lit") == order[-2]
+
+
+def test_hovering_an_event_tells_its_fact(world: World, page: Page) -> None:
+    open_trade(page, world)
+    event = page.locator("#timeline button", has_text="Release").last
+    event.hover()
+    said = page.locator("#chart-said")
+    assert "Nonfarm Payrolls" in said.inner_text()
+    page.mouse.move(5, 5)
+    assert "Nonfarm Payrolls" not in said.inner_text()
+    event.focus()
+    page.keyboard.press("Enter")
+    assert event.get_attribute("aria-pressed") == "true"
+
+
+def test_events_are_also_a_table(world: World, page: Page) -> None:
+    open_trade(page, world)
+    count = page.locator("#timeline > li").count()
+    assert not page.locator("#timeline-table").is_visible()
+    page.click("#timeline-toggle")
+    assert not page.locator("#timeline").is_visible()
+    rows = page.locator("#timeline-table tbody tr")
+    assert rows.count() == count
+    assert rows.filter(has_text="Nonfarm Payrolls").filter(has_text="high impact").count() == 1
+
+
 def test_hovering_the_chart_reads_its_bar_in_the_readers_zone(world: World, page: Page) -> None:
     open_trade(page, world)
     box = page.locator("#chart").bounding_box()
@@ -174,8 +225,8 @@ def phone(opened: Callable[..., BrowserContext], world: World) -> Page:
 
 def test_a_phone_reads_the_parts_in_order(phone: Page) -> None:
     parts = [
-        *("h1.verdict", ".result", "#chart", "#strip", ".causes", ".unchecked", ".changed-part"),
-        *(".advice-part", ".narrative", ".coverage-part", ".fold", ".replay"),
+        *("h1.verdict", ".result", "#chart", "#strip", ".timeline", ".causes", ".unchecked"),
+        *(".changed-part", ".advice-part", ".narrative", ".coverage-part", ".rest", ".replay"),
     ]
     tops = [
         phone.locator(part).first.evaluate("(e) => e.getBoundingClientRect().top") for part in parts
@@ -201,6 +252,23 @@ def test_the_chip_that_was_swiped_to_lights_its_bar(phone: Page) -> None:
     strip.evaluate("(e) => { e.scrollLeft = e.scrollWidth; }")
     phone.wait_for_selector("#strip button:last-child[aria-pressed=true]")
     assert chart.get_attribute("data-lit") == last.get_attribute("data-fact")
+
+
+def test_events_are_a_list_on_a_phone(phone: Page) -> None:
+    assert not phone.locator("#timeline").is_visible()
+    phone.locator(".timeline > summary").tap()
+    sizes = phone.locator("#timeline button").evaluate_all(
+        "(all) => all.map((e) => [e.getBoundingClientRect().top, e.getBoundingClientRect().height])"
+    )
+    tops = [top for top, _ in sizes]
+    assert len(tops) >= 4
+    assert tops == sorted(set(tops))
+    assert min(height for _, height in sizes) >= 44
+    event = phone.locator("#timeline button", has_text="Jump")
+    event.tap()
+    phone.wait_for_timeout(400)
+    assert event.get_attribute("aria-pressed") == "true"
+    assert phone.locator("#chart").get_attribute("data-lit") == event.get_attribute("data-fact")
 
 
 def test_the_bar_of_a_phone_walks_and_marks(world: World, phone: Page) -> None:
@@ -381,6 +449,22 @@ def test_arrows_step_through_bars_that_are_asked_for_one_by_one(world: World, pa
     assert [url.split("have=")[1] for url in asked] == ["0&step=1", "1&step=2"]
 
 
+def test_the_replay_is_also_a_table_of_what_was_shown(world: World, page: Page) -> None:
+    open_replay(page, world)
+    page.click("#chart-toggle")
+    assert not page.locator("#chart").is_visible()
+    rows = page.locator("#chart-table tbody tr")
+    before = rows.count()
+    assert before > 50
+    assert rows.filter(has_text=re.compile(r"\bin$")).count() == 0
+    page.keyboard.press("ArrowRight")
+    reached(page, 1)
+    assert rows.count() == before + 1
+    page.keyboard.press("ArrowLeft")
+    reached(page, 0)
+    assert rows.count() == before
+
+
 def test_space_plays_and_pauses(world: World, page: Page) -> None:
     open_replay(page, world)
     page.select_option("#replay-speed", "8")
@@ -517,3 +601,65 @@ def test_a_bad_file_says_which_line_and_saves_nothing(world: World, page: Page) 
     page.get_by_text("Nothing was saved.").wait_for()
     assert "line 3" in page.locator("#import-result").inner_text()
     assert Trade.objects.count() == before
+
+
+# --- a person's word ------------------------------------------------------------------------------
+def test_a_cause_is_confirmed_a_label_overridden_and_put_back(world: World, page: Page) -> None:
+    audit = InsightAudit.objects.get(trade=world.news_trade)
+    open_trade(page, world)
+    page.keyboard.press("y")
+    page.wait_for_selector("[data-review=y][aria-pressed=true]")
+    assert audit.reviews.get().verdict == "confirmed"
+
+    part = page.locator("#review")
+    part.get_by_label("The label should be").select_option("neutral")
+    part.get_by_role("button", name="Override the label").click()
+    # The browser itself asks for the reason.
+    assert not audit.history.filter(action="overridden").exists()
+    part.get_by_label("Because").fill("The feed spiked.")
+    part.get_by_role("button", name="Override the label").click()
+    page.wait_for_selector(".overridden")
+    assert "Label overridden by anna: neutral." in page.locator(".overridden").inner_text()
+    audit.refresh_from_db()
+    assert (audit.outcome, audit.override_outcome) == (2, 3)
+
+    page.locator("#review").get_by_role("button", name="Undo").click()
+    page.wait_for_selector(".overridden", state="detached")
+    audit.refresh_from_db()
+    assert audit.override_outcome is None
+    assert page.evaluate("window.violations") == []
+
+
+def test_the_queue_goes_by_keys(world: World, page: Page) -> None:
+    audits = InsightAudit.objects.filter(top_cause="news_shock") | InsightAudit.objects.filter(
+        top_cause="unknown"
+    )
+    waiting = list(audits.order_by("r_multiple", "-entry_time", "-pk")[:2])
+    InsightAudit.objects.filter(pk__in=[a.pk for a in waiting]).update(is_flagged=True)
+    page.goto("/")
+    page.get_by_role("link", name="2 audits to review").click()
+    page.wait_for_url("**/audits/review/")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("n")
+    page.wait_for_selector("[data-row]:nth-child(2) [value=rejected][aria-pressed=true]")
+    assert [r.audit_id for r in CauseReview.objects.all()] == [waiting[1].pk]
+    page.keyboard.press("j")
+    page.keyboard.press("r")
+    page.wait_for_function("document.querySelectorAll('[data-row]').length === 1")
+    waiting[0].refresh_from_db()
+    assert waiting[0].settled_hash == waiting[0].evidence_hash
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/audits/{waiting[1].pk}/")
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE])
+def test_the_queue_fits_its_screen(
+    world: World, opened: Callable[..., BrowserContext], viewport: dict[str, int]
+) -> None:
+    InsightAudit.objects.update(is_flagged=True)
+    page = opened(viewport=viewport).new_page()
+    page.goto("/audits/review/")
+    assert page.locator("[data-row]").count() > 3
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]

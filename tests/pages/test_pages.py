@@ -20,7 +20,11 @@ from trading.models import Account, ImportBatch, Membership, Role, Trade
 from .factories import START, World, make_audit, make_trade, make_user, make_world
 from .reading import page, text
 
-LISTS = ("/", "/trades/", "/recommendations/", "/import/")
+LISTS = (
+    *("/", "/trades/", "/attribution/", "/recommendations/"),
+    *("/audits/review/", "/rules/", "/import/"),
+)
+FORM = {"verdict": "confirmed", "action": "flag", "version": "0"}
 _INLINE = re.compile(r"<[^>]+\s(?:style|on[a-z]+)\s*=|<style\b|<script(?![^>]*(?:src=|json))", re.I)
 
 
@@ -56,24 +60,30 @@ def test_what_is_foreign_is_not_there(world: World, client: Client) -> None:
         ("post", f"/trades/{world.news_trade.pk}/journal/"),
         ("get", f"/audits/{world.untraded.pk}/"),
         ("post", f"/audits/{world.untraded.pk}/verify/"),
+        ("post", f"/audits/{world.untraded.pk}/rerun/"),
         ("post", f"/audits/{world.untraded.pk}/causes/news_shock/"),
+        ("post", f"/audits/{world.untraded.pk}/named/"),
+        ("post", f"/audits/{world.untraded.pk}/review/"),
         ("get", f"/recommendations/{advice.pk}/state/"),
         ("get", "/trades/999999/"),
     ]
     for method, path in hidden:
-        assert getattr(client, method)(path, {"verdict": "confirmed"}).status_code == 404, path
+        assert getattr(client, method)(path, FORM).status_code == 404, path
     assert "EURUSD" not in page(client, "/trades/")
     exported = b"".join(client.get("/trades/export.csv").streaming_content)
     assert exported.count(b"\r\n") == 1
 
 
-def test_a_reviewer_reads_but_does_not_write(world: World, client: Client) -> None:
+def test_a_reviewer_reviews_but_writes_nothing_else(world: World, client: Client) -> None:
     reader = make_user("rita").owner
     Membership.objects.create(user=reader, desk=world.account.desk, role=Role.REVIEWER)
     client.force_login(reader)
     trade = f"/trades/{world.news_trade.pk}/"
     html = page(client, trade)
-    assert "data-review" not in html
+    # The causes and the label are a reviewer's business, the trader's journal is not.
+    assert "data-review" in html
+    assert "Override the label" in html
+    assert 'name="stars"' not in html
     assert "Reviewed</button>" not in html
     assert client.post(f"{trade}reviewed/", {"reviewed": "yes"}).status_code == 400
     world.news_trade.refresh_from_db()
@@ -98,8 +108,10 @@ def test_every_route_of_the_pages_is_in_this_file() -> None:
     assert named == {
         "dashboard", "trades", "trades-judge", "trades-export", "trade", "trade-reviewed",
         "trade-journal", "trade-replay", "trade-replay-bars", "audit", "audit-verify",
-        "cause-review", "recommendations", "recommendation-state", "import",
-        "import-undo", "demo-remove", "sign-in", "sign-out",
+        "audit-rerun", "audits-rerun", "rules", "rule-remove", "rule-undo",
+        "attribution",
+        "cause-review", "review-queue", "audit-review", "audit-named", "recommendations",
+        "recommendation-state", "import", "import-undo", "demo-remove", "sign-in", "sign-out",
     }  # fmt: skip
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,7 @@ from post_mortem.services import audits, bulk
 from post_mortem.services.audits import run_autopsy
 from post_mortem.services.bulk import UniqueKey
 from post_mortem.services.verification import verify_audits
-from post_mortem.services.write_behind import WriteBehind
+from post_mortem.services.write_behind import WriteBehind, collector_at_rest
 
 from .factories import make_account, make_candles, make_instrument, make_signal, price, walk
 
@@ -26,12 +29,33 @@ def snapshots(numbers: range, text: str = "{}") -> dict[str, Any]:
     return {"sha256": [f"{n:064}" for n in numbers], "data": [text] * len(numbers)}
 
 
+@pytest.fixture(autouse=True)
+def short_statements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred rows of two columns, so that few rows are several statements and a rest."""
+    monkeypatch.setattr(bulk, "_VALUES_A_STATEMENT", 200)
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
 def test_every_row_is_written_once(count: int) -> None:
     with transaction.atomic():
         assert bulk.upsert(RuleSnapshot, snapshots(range(count)), key=None) == count
     assert RuleSnapshot.objects.count() == count
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="a limit of SQLite")
+@pytest.mark.parametrize("allowed", [3, 4, 9])
+def test_a_database_that_takes_few_values_a_statement(allowed: int) -> None:
+    connection.ensure_connection()
+    which = sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER
+    before = connection.connection.setlimit(which, allowed)
+    try:
+        columns = {"sha256": snapshots(range(25))["sha256"]}
+        bulk.upsert(RuleSnapshot, columns, key=None, constants={"data": "{}"})
+    finally:
+        connection.connection.setlimit(which, before)
+    assert RuleSnapshot.objects.count() == 25
 
 
 @pytest.mark.django_db
@@ -170,3 +194,17 @@ def test_a_large_run_gives_what_a_small_one_gives(monkeypatch: pytest.MonkeyPatc
     assert set(InsightAudit.objects.values_list(*keys)) == before
     assert AuditRCA.objects.count() == causes
     assert verify_audits().verified == 80
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("active", [True, False])
+def test_the_collector_is_left_as_it_was_found(active: bool, enabled: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with suppress(ZeroDivisionError), collector_at_rest(active=active):
+            assert gc.isenabled() == (enabled and not active)
+            raise ZeroDivisionError
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()

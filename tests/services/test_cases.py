@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from post_mortem.core.inputs import bars_read, input_hashes
 from post_mortem.core.replay import replay
 from post_mortem.core.types import SETUPS, Flag
-from post_mortem.selectors import histories
+from post_mortem.selectors import cases, histories
 from post_mortem.selectors.case_rows import Selection
 from post_mortem.selectors.cases import CasesOf, case_batches
 from post_mortem.selectors.columns import from_ns, time_texts, times, utc_ns
@@ -279,6 +280,44 @@ def test_only_the_last_results_count(
     assert alone.trade_log.stop[0] - alone.trade_log.start[0] == 5
     both = only(signal_ids=(subject.pk, later.pk), horizons=("4H",), trades=False)
     assert hashes(both) == [*hashes(case_of(subject)), *hashes(case_of(later))]
+
+
+def test_signals_without_a_result_push_none_out(
+    account: Account, instrument: Instrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last results may lie behind any number of signals that were not taken."""
+    monkeypatch.setattr(histories, "LIMIT", 3)
+    make_candles(instrument, walk(BARS, step=60.0))
+    levels = {"stop_loss": price(109_900), "take_profit": price(110_100)}
+    for i in range(3):
+        scored(account, instrument, -29_000 + i, score=20.0 + i, **levels)
+    for i in range(20):
+        scored(account, instrument, -12_000 + 60 * i, min_score=80.0, **levels)
+    pool = case_of(scored(account, instrument, 0)).batch.model_history
+    seen = slice(int(pool.start[0]), int(pool.stop[0]))
+    assert sorted(pool.score[seen].tolist()) == [20.0, 21.0, 22.0]
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_what_a_case_sees_does_not_depend_on_the_chunk_it_is_read_in(
+    account: Account, instrument: Instrument, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(histories, "LIMIT", 4)
+    make_candles(instrument, walk(BARS, step=60.0))
+    rng = np.random.default_rng(5)
+    levels = {"stop_loss": price(109_900), "take_profit": price(110_100)}
+    minutes = np.sort(rng.choice(np.arange(-20_000, 8_000), 16, replace=False)).tolist()
+    for i, minute in enumerate(minutes):
+        low = {"min_score": 80.0} if i % 3 == 0 else {}
+        signal = scored(account, instrument, minute, score=20.0 + i, **levels, **low)
+        if i % 5 == 4:
+            closed(signal, minute + 90)
+    alone = {signal.pk: hashes(case_of(signal))[0] for signal in Signal.objects.all()}
+    monkeypatch.setattr(cases, "signal_chunks", partial(cases.signal_chunks, size=size))
+    together = {}
+    for found in case_batches(Selection(horizons=("4H",), trades=False)):
+        together |= dict(zip(found.signal_id.tolist(), hashes(found), strict=True))
+    assert together == alone
 
 
 def test_histories_are_missing_where_nothing_could_be_compared(

@@ -22,10 +22,12 @@ from django.core.management import call_command
 from django.db import transaction
 from django.test import override_settings
 
+from post_mortem.core.calibration_table import SHIPPED
 from post_mortem.core.setups import verify
 from post_mortem.core.types import CAUSES, SETUPS, Outcome, SetupView
 from post_mortem.models import InsightAudit, RuleSnapshot, TradeAnalysis
 from post_mortem.services.audits import run_autopsy
+from post_mortem.services.calibrations import store_table
 from post_mortem.services.demo import (
     demo_account,
     demo_password,
@@ -332,6 +334,8 @@ def world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
             account=own, instrument=euro, dedupe_key="own", time=NOW, timeframe="5m", side=1,
             entry_price=Decimal("1.1"),
         )  # fmt: skip
+        # What is kept of the shipped table is a fact about the program, not about the demo.
+        store_table(SHIPPED)
         before = row_counts()
         account = load_demo(now=NOW).account
         done = run_autopsy(account_ids=[account.pk], now=NOW)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import os
-import tempfile
-import zlib
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from post_mortem.core.calibration_table import SHIPPED, read_table
 from post_mortem.core.diagnose import diagnose_case
-from trading.core.errors import FileError, Problem, UserError
+from post_mortem.management.case_files import (
+    cases_in,
+    count_lines,
+    dumped,
+    refuse,
+    text_of,
+    write_whole,
+)
+from trading.core.errors import UserError
 from trading.management.base import InquestCommand, Summary
 
 
@@ -24,14 +28,22 @@ class Command(InquestCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, help="cases, one JSON object a line (.jsonl, .gz)")
         parser.add_argument("--output", type=Path, help="write the answers here, one a line")
+        parser.add_argument(
+            "--calibration", type=Path, help="a table of fit_calibration instead of the shipped one"
+        )
 
     def run(self, **options: Any) -> Summary:
         """Answer every case or none: a bad line stops the run before anything is written."""
         path: Path = options["file"]
-        answers = []
-        with self.progress(_count_lines(path), "cases") as progress:
-            for number, line in _lines(path):
-                answers.append(_answer(path, number, line))
+        table = options["calibration"]
+        calibration = (SHIPPED if table is None else read_table(text_of(table))).calibration
+        answers: list[dict[str, Any]] = []
+        with self.progress(count_lines(path), "cases") as progress:
+            for number, case in cases_in(path):
+                try:
+                    answers.append(diagnose_case(case, calibration))
+                except UserError as error:
+                    refuse(path, number, error)
                 progress.advance()
         outcomes = Counter(answer["label"]["outcome"] for answer in answers)
         first = Counter(answer["causes"][0]["cause"] for answer in answers if answer["causes"])
@@ -42,78 +54,11 @@ class Command(InquestCommand):
         }
         if options["output"] is None:
             return summary | {"answers": answers}
-        _write_whole(options["output"], answers)
+        write_whole(options["output"], map(dumped, answers))
         return summary | {"output": str(options["output"])}
 
     def lines(self, summary: Summary) -> Iterable[str]:
         """The answers themselves where no file takes them, else what was done."""
         if "answers" in summary:
-            return map(_dumped, summary["answers"])  # type: ignore[call-overload]
+            return map(dumped, summary["answers"])  # type: ignore[call-overload]
         return super().lines(summary)
-
-
-def _answer(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        case = json.loads(line, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
-        if not isinstance(case, dict):
-            raise UserError("bad_json", "expected one JSON object")
-        return diagnose_case(case)
-    except (json.JSONDecodeError, RecursionError) as error:
-        _refuse(path, number, UserError("bad_json", f"not JSON: {error}"))
-    except UserError as error:
-        _refuse(path, number, error)
-
-
-def _refuse(path: Path, number: int, error: UserError) -> NoReturn:
-    problem = Problem(error.code, error.detail, fatal=True, field=error.field, rows=(number,))
-    raise FileError(str(path), (problem,)) from error
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise UserError("not_finite", f"{name} is no JSON number")
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
-        raise UserError("duplicate_key", f"the key {twice!r} is there twice", field=twice)
-    return result
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines that are not blank, of a plain or gzipped file."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    number = 0
-    try:
-        with opener(path, "rt", encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield number, line
-    except FileNotFoundError:
-        raise UserError("no_such_file", f"there is no file {path}") from None
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        _refuse(path, number + 1, UserError("unreadable", f"cannot be read: {error}"))
-
-
-def _count_lines(path: Path) -> int:
-    return sum(1 for _ in _lines(path))
-
-
-def _dumped(answer: object) -> str:
-    return json.dumps(answer, allow_nan=False)
-
-
-def _write_whole(path: Path, answers: Iterable[object]) -> None:
-    """The whole file appears at once, under its name, or not at all."""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise UserError("output", f"cannot write {path}: {error}") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.writelines(_dumped(answer) + "\n" for answer in answers)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

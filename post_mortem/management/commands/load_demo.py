@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from post_mortem.models import InsightAudit
 from post_mortem.selectors.case_rows import Selection, count_cases
+from post_mortem.selectors.training import SCOPES
+from post_mortem.services.attribution import build_attribution
 from post_mortem.services.audits import run_autopsy
 from post_mortem.services.demo import demo_password, load_demo, showcase
 from post_mortem.services.demo.load import STEPS, LoadSummary
@@ -41,6 +43,10 @@ class Command(InquestCommand):
         with self.progress(cases, "autopsy") as bar:
             done = run_autopsy(account_ids=[account.pk], progress=bar.advance, now=now)
         written = self._narrate(account)
+        with self.progress(len(SCOPES), "what goes with winning") as bar:
+            for horizon in SCOPES:
+                build_attribution(account=account, horizon=horizon, now=now)
+                bar.advance()
         shown = showcase(account=account)
         return {
             "account": account.name,

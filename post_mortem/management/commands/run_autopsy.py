@@ -9,9 +9,12 @@ from typing import Any
 
 from django.utils import timezone
 
+from post_mortem.models import InsightAudit
 from post_mortem.selectors.case_rows import Selection, count_cases
-from post_mortem.selectors.stored import audits_to_narrate_again
+from post_mortem.selectors.stored import audits_to_narrate_again, stale_signals
 from post_mortem.services.audits import checked_horizons, run_autopsy
+from post_mortem.services.llm_ledger import llm_config
+from post_mortem.services.model_narratives import GROUP, word_narratives
 from post_mortem.services.narratives import narrate_audits
 from trading.core.errors import NotFoundError, UserError
 from trading.management.base import InquestCommand, Summary
@@ -29,6 +32,9 @@ class Command(InquestCommand):
         parser.add_argument("--symbol", help="only this instrument, like EURUSD or ETH/BTC")
         parser.add_argument("--strategy", help="only signals of this strategy")
         parser.add_argument("--horizons", default="", help="some of 1H,4H,24H,7D; default all")
+        parser.add_argument(
+            "--stale", action="store_true", help="only what is stale: its rule or data changed"
+        )
         parser.add_argument("--dry-run", action="store_true", help="judge, but write nothing")
         parser.add_argument("--skip-rca", action="store_true", help="label only, look for no cause")
         parser.add_argument("--force", action="store_true", help="rewrite unchanged audits too")
@@ -55,14 +61,28 @@ class Command(InquestCommand):
         summary = done.as_dict()
         if not options["dry_run"] and not options["skip_rca"]:
             summary["narratives"] = self._narrate(done.changed_ids, force=False)
+            summary["narratives_worded"] = self._word(done.changed_ids)
         if options["retry_narratives"] and not options["dry_run"]:
             again = audits_to_narrate_again(selection)
             summary["narratives_retried"] = self._narrate(again, force=True)
+            summary["narratives_worded"] += self._word(again)
         return summary
 
     def _narrate(self, audit_ids: Sequence[int], *, force: bool) -> int:
         with self.progress(len(audit_ids), "narratives") as bar:
             return narrate_audits(audit_ids=audit_ids, force=force, progress=bar.advance).written
+
+    def _word(self, audit_ids: Sequence[int]) -> int:
+        """Let a model word them, where one is configured."""
+        if not llm_config().enabled:
+            return 0
+        written = 0
+        with self.progress(len(audit_ids), "narratives worded") as bar:
+            for start in range(0, len(audit_ids), GROUP):
+                group = audit_ids[start : start + GROUP]
+                written += word_narratives(audit_ids=group, now=timezone.now()).written
+                bar.advance(len(group))
+        return written
 
     def lines(self, summary: Summary) -> Iterable[str]:
         verb = "would be " if summary["dry_run"] else ""
@@ -75,8 +95,8 @@ class Command(InquestCommand):
             if counts:
                 shown = ", ".join(f"{key} {count:,}" for key, count in counts.items())
                 yield f"{name.replace('_', ' ')}: {shown}"
-        for name in ("narratives", "narratives_retried"):
-            if name in summary:
+        for name in ("narratives", "narratives_retried", "narratives_worded"):
+            if summary.get(name) or name == "narratives":
                 yield f"{name.replace('_', ' ')}: {summary[name]:,} written"
 
 
@@ -91,12 +111,20 @@ def _selection(options: dict[str, Any]) -> dict[str, Any]:
     if start and until and start >= until:
         raise UserError("from_date", "--from-date lies after --to-date", field="from_date")
     return {
-        "signal_ids": None if options["insight_id"] is None else (options["insight_id"],),
+        "signal_ids": _signals(options),
         "start": start,
         "end": until,
         "instrument_id": _instrument(options["symbol"]),
         "strategy": options["strategy"],
     }
+
+
+def _signals(options: dict[str, Any]) -> tuple[int, ...] | None:
+    one = options["insight_id"]
+    if not options["stale"]:
+        return None if one is None else (one,)
+    stale = stale_signals(InsightAudit.objects.all())
+    return tuple(signal for signal, _ in stale if one in (None, signal))
 
 
 def _instrument(symbol: str | None) -> int | None:

@@ -189,7 +189,7 @@ function spreadSeries(LC, chart, data, colours) {
       color: colours.edge,
       priceLineVisible: false,
       lastValueVisible: false,
-      priceFormat: { type: "price", precision: data.digits, minMove: 10 ** -data.digits },
+      priceFormat: { type: "custom", minMove: 0.1, formatter: (size) => `${size.toFixed(1)} ${data.spreadUnit}` },
     },
     2,
   );

@@ -3,6 +3,7 @@
 // ink bracket, under their E-numbers.
 const FLAG_TOP = 6;
 const NOTCH = 5;
+const PLATE = 9; // half the height of a plate and some air
 
 function dotted(context, colour) {
   const tile = document.createElement("canvas");
@@ -114,6 +115,7 @@ export function overlay(data, colours, [from, to], indexAt) {
     if (!data.exit) return;
     const start = [x(Math.max(0, indexAt(data.exit.time))), y(data.exit.price)];
     const said = new Set();
+    const taken = [];
     for (const ghost of data.ghosts) {
       const end = [x(indexAt(ghost.time)), y(ghost.price)];
       const stop = y(ghost.stop);
@@ -135,16 +137,46 @@ export function overlay(data, colours, [from, to], indexAt) {
       pen.fillStyle = colours.surface;
       pen.fill();
       pen.stroke();
-      if (!said.has(ghost.text)) plate(pen, ghost.text, end[0] + 7, end[1]);
+      if (!said.has(ghost.text)) plate(pen, ghost.text, end[0] + 7, end[1], taken);
       said.add(ghost.text);
     }
   }
 
-  function plate(pen, text, left, middle) {
+  // Where a plate of a width covers neither candles nor another plate, nearest to its point.
+  function freeOf(left, middle, width, taken) {
+    const under = time.map((_, i) => i).filter((i) => {
+      const at = x(i);
+      return at !== null && at + bar() / 2 > left && at - bar() / 2 < left + width;
+    });
+    const blocks = under.map((i) => [y(high[i]) - PLATE, y(low[i]) + PLATE]);
+    for (const other of taken) {
+      if (other.left < left + width && left < other.left + other.width) {
+        blocks.push([other.middle - 2 * PLATE, other.middle + 2 * PLATE]);
+      }
+    }
+    const clear = (at) => blocks.every(([top, bottom]) => at <= top || at >= bottom);
+    const places = [middle, ...blocks.flat()].filter(clear);
+    return places.reduce((a, b) => (Math.abs(b - middle) < Math.abs(a - middle) ? b : a), places[0] ?? middle);
+  }
+
+  function plate(pen, text, left, wanted, taken) {
     pen.font = "11px system-ui, sans-serif";
     pen.textAlign = "left";
+    const width = pen.measureText(text).width + 6;
+    const middle = freeOf(left, wanted, width, taken);
+    taken.push({ left, width, middle });
+    if (Math.abs(middle - wanted) > PLATE) {
+      pen.strokeStyle = colours.edge;
+      pen.lineWidth = 1;
+      pen.setLineDash([1, 2]);
+      pen.beginPath();
+      pen.moveTo(left + 1, wanted);
+      pen.lineTo(left + 1, middle);
+      pen.stroke();
+      pen.setLineDash([]);
+    }
     pen.fillStyle = colours.surface;
-    pen.fillRect(left, middle - 7, pen.measureText(text).width + 6, 14);
+    pen.fillRect(left, middle - 7, width, 14);
     pen.fillStyle = colours.ink2;
     pen.fillText(text, left + 3, middle + 4);
   }

@@ -14,6 +14,18 @@ export function announce(text) {
   if (region) region.textContent = text;
 }
 
+// A picture and its table take turns; `fill` is called when the table is first shown empty.
+export function tableToggle(button, picture, box, name, fill) {
+  button.addEventListener("click", () => {
+    const on = box.hidden;
+    if (on && !box.firstChild) fill(box);
+    box.hidden = !on;
+    picture.hidden = on;
+    button.setAttribute("aria-pressed", String(on));
+    button.textContent = on ? name : "Table";
+  });
+}
+
 export function csrfToken() {
   const field = document.querySelector("input[name=csrfmiddlewaretoken]");
   return field ? field.value : "";

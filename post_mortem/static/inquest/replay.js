@@ -1,6 +1,7 @@
 // A trade bar by bar. Bars are asked for one at a time; what was not asked for is not here.
-import { clock, drawChart } from "./chart.js";
-import { announce, readJson } from "./dom.js";
+import { barAt, clock, drawChart } from "./chart.js";
+import { barTable, minus } from "./chart_table.js";
+import { announce, readJson, tableToggle } from "./dom.js";
 
 const data = readJson("chart-data");
 const holder = document.getElementById("chart");
@@ -9,6 +10,7 @@ const [back, play, on] = ["back", "play", "on"].map((name) => document.getElemen
 const said = document.getElementById("replay-said");
 const speed = document.getElementById("replay-speed");
 const zoned = clock(data.zone);
+const box = document.getElementById("chart-table");
 const COLUMNS = Object.keys(data.bars).filter((name) => data.bars[name]);
 // All that was sent so far; `data.bars` are those of them that are shown.
 const known = Object.fromEntries(COLUMNS.map((name) => [name, [...data.bars[name]]]));
@@ -20,7 +22,6 @@ let asking = false;
 let drawn = null;
 
 const seen = () => known.time.length - context;
-const minus = (text) => text.replace("-", "−");
 
 function say() {
   const last = data.bars.time.length - 1;
@@ -44,7 +45,18 @@ function show(to) {
   }
   data.span[1] = data.bars.time.at(-1);
   drawn.grow();
+  fillTable();
   say();
+}
+
+// The bars so far, the last in sight; made again only while it is looked at.
+function fillTable() {
+  box.replaceChildren();
+  if (box.hidden) return;
+  const entry = data.entry.time < data.bars.time.at(-1) + data.barSeconds
+    ? barAt(data.bars.time, data.entry.time) : -1;
+  box.append(barTable(data, zoned, (_, i) => (i === entry ? ["in"] : [])));
+  box.scrollTop = box.scrollHeight;
 }
 
 async function ask() {
@@ -96,6 +108,10 @@ function draw() {
   holder.dataset.drawn = "yes";
 }
 
+tableToggle(document.getElementById("chart-toggle"), holder, box, "Chart", () => {
+  box.hidden = false;
+  fillTable();
+});
 play.addEventListener("click", () => (timer ? stop() : start()));
 on.addEventListener("click", () => {
   stop();

@@ -1,6 +1,7 @@
 // The post-mortem page: the chart, its evidence chips, its table, and the keys of causes.
 import { barAt, clock, drawChart } from "./chart.js";
-import { announce, element, readJson } from "./dom.js";
+import { barTable, minus } from "./chart_table.js";
+import { announce, readJson, tableToggle } from "./dom.js";
 import { bindKey } from "./keys.js";
 
 const data = readJson("chart-data");
@@ -13,6 +14,7 @@ const pressed = new Set();
 let hovered = [];
 let drawn = null;
 
+const fact = (id) => data.facts.find((known) => known.id === id);
 const marks = (id) => document.querySelectorAll(`[data-fact="${CSS.escape(id)}"]`);
 const onBar = (seconds) => data.facts.filter((fact) => fact.time === seconds);
 
@@ -23,16 +25,20 @@ function paint() {
     mark.classList.toggle("lit", bright.has(mark.dataset.fact));
     mark.setAttribute("aria-pressed", String(pressed.has(mark.dataset.fact)));
   }
+  // The cause that a fact speaks about answers as well.
+  const causes = new Set([...bright].map((id) => fact(id)?.cause));
+  for (const part of document.querySelectorAll("[data-cause], [data-of]")) {
+    part.classList.toggle("lit", causes.has(part.dataset.cause ?? part.dataset.of));
+  }
 }
 
 function toggle(id) {
-  if (!data.facts.some((fact) => fact.id === id)) return jump(id);
+  if (!fact(id)) return jump(id);
   if (pressed.has(id)) pressed.delete(id);
   else {
     pressed.clear();
     pressed.add(id);
-    const fact = data.facts.find((known) => known.id === id);
-    announce(`${id} on the bar of ${zoned.full(fact.time)}`);
+    announce(`${id} on the bar of ${zoned.full(fact(id).time)}: ${fact(id).text}`);
   }
   return paint();
 }
@@ -44,8 +50,6 @@ function jump(id) {
   target.closest("details").open = true;
   target.scrollIntoView({ block: "center" });
 }
-
-const minus = (text) => text.replace("-", "−");
 
 function describe(seconds) {
   const i = barAt(data.bars.time, seconds);
@@ -77,24 +81,34 @@ function draw() {
 function chips() {
   for (const mark of document.querySelectorAll("[data-fact]")) {
     mark.addEventListener("click", () => toggle(mark.dataset.fact));
-    for (const [event, ids] of [["pointerenter", () => [mark.dataset.fact]], ["pointerleave", () => []]]) {
+    for (const [event, ids] of [["pointerenter", () => [mark.dataset.fact]], ["pointerleave", () => []],
+      ["focus", () => (mark.matches(":focus-visible") ? [mark.dataset.fact] : [])], ["blur", () => []]]) {
       mark.addEventListener(event, () => {
         hovered = ids();
+        const known = fact(hovered[0]);
+        said.textContent = known ? `${known.id} ${known.text}` : quietText;
         paint();
       });
     }
   }
 }
 
-// "," and "." walk through the evidence that lies on bars.
+// "," and "." walk through the evidence that lies on bars, in the order of time.
 function step(by) {
   if (!data.facts.length) return false;
-  const ids = [...new Set(data.facts.map((fact) => fact.id))];
+  const told = [...document.querySelectorAll("#timeline [data-fact]")].map((e) => e.dataset.fact);
+  const place = (known) => (told.includes(known.id) ? told.indexOf(known.id) : told.length);
+  const inTime = [...data.facts].sort((a, b) => a.at - b.at || place(a) - place(b));
+  const ids = [...new Set(inTime.map((known) => known.id))];
   const at = ids.findIndex((id) => pressed.has(id));
   const to = ids[(at + by + ids.length) % ids.length] ?? ids[0];
   if (!pressed.has(to)) toggle(to);
-  const mark = [...marks(to)].find((known) => known.checkVisibility());
-  if (mark) mark.scrollIntoView({ block: "nearest", inline: "center" });
+  // A chip in sight comes into view; so does its event on the timeline.
+  const seen = [...marks(to)].filter((known) => known.checkVisibility());
+  const event = seen.find((known) => known.closest("#timeline"));
+  for (const mark of new Set([event, seen[0]])) {
+    if (mark) mark.scrollIntoView({ block: "nearest", inline: "center" });
+  }
   return true;
 }
 
@@ -117,36 +131,19 @@ function swipe() {
   }, { passive: true });
 }
 
-function table() {
-  const head = ["Time", "Open", "High", "Low", "Close", "Evidence, fills"];
-  const body = element("tbody");
-  data.bars.time.forEach((seconds, i) => {
-    const notes = onBar(seconds).map((fact) => fact.id);
-    if (barAt(data.bars.time, data.entry.time) === i) notes.push("in");
-    if (data.exit && barAt(data.bars.time, data.exit.time) === i) notes.push("out");
-    const row = element("tr", {}, element("td", { text: zoned.full(seconds) }));
-    for (const name of ["open", "high", "low", "close"]) {
-      row.append(element("td", { class: "num", text: minus(data.bars[name][i].toFixed(data.digits)) }));
-    }
-    row.append(element("td", { text: notes.join(" ") }));
-    body.append(row);
-  });
-  const titles = head.map((text, i) =>
-    element("th", { scope: "col", text, class: i > 0 && i < 5 ? "num" : "" }));
-  return element("table", { class: "compact" }, element("thead", {}, element("tr", {}, ...titles)), body);
+function notesOf(seconds, i) {
+  const notes = onBar(seconds).map((known) => known.id);
+  if (barAt(data.bars.time, data.entry.time) === i) notes.push("in");
+  if (data.exit && barAt(data.bars.time, data.exit.time) === i) notes.push("out");
+  return notes;
 }
 
-function tableToggle() {
-  const button = document.getElementById("chart-toggle");
-  const box = document.getElementById("chart-table");
-  button.addEventListener("click", () => {
-    const on = box.hidden;
-    if (on && !box.firstChild) box.append(table());
-    box.hidden = !on;
-    holder.hidden = on;
-    button.setAttribute("aria-pressed", String(on));
-    button.textContent = on ? "Chart" : "Table";
-  });
+// The events are there as a table too.
+function eventTable() {
+  const button = document.getElementById("timeline-toggle");
+  if (!button) return;
+  tableToggle(button, document.getElementById("timeline"), document.getElementById("timeline-table"),
+    "Timeline", () => {});
 }
 
 // Picking a cause gives it the keys y and n and lights all of its evidence.
@@ -171,7 +168,9 @@ function causes() {
 draw();
 chips();
 swipe();
-tableToggle();
+tableToggle(document.getElementById("chart-toggle"), holder, document.getElementById("chart-table"),
+  "Chart", (box) => box.append(barTable(data, zoned, notesOf)));
+eventTable();
 causes();
 bindKey(",", () => step(-1));
 bindKey(".", () => step(1));
