@@ -150,7 +150,9 @@ async def _one(ask: Ask, chat: ChatModel, seconds: float) -> tuple[Outcome, ledg
         return [f"{f.violation.code} in {f.section}: {f.sentence[:200]}" for f in found]
 
     def repair(problems: Sequence[str]) -> str:
-        slots = {pk: list(fact.slots) for pk, fact in ask.ground.facts.items()}
+        # `said` is a whole sentence of ours: copied into another it would read like a figure.
+        facts = ask.ground.facts.items()
+        slots = {pk: [key for key in fact.slots if key != "said"] for pk, fact in facts}
         return render_repair(ask.prompt, problems=list(problems), slots=slots)
 
     question: Question[Any] = Question(

@@ -117,6 +117,11 @@ def word_narratives(
 # --- collect ------------------------------------------------------------------------------------
 
 
+def questions(audit_ids: Sequence[int], config: LLMConfig) -> list[Ask]:
+    """What a model would be asked about these audits."""
+    return [_ask(item, config, None) for item in _due(audit_ids)]
+
+
 def _due(audit_ids: Sequence[int]) -> list[Rendered]:
     """Judged audits whose narrative is the narrator's, with their evidence."""
     audits = InsightAudit.objects.filter(

@@ -127,6 +127,10 @@ def test_an_answer_repaired_by_the_model_says_so(audits, server):
     word(audits[:1], server)
     assert TradeAnalysis.objects.get(audit_id=audits[0]).source == "llm_repaired"
     assert len(server.requests) == 2
+    # It is told which slots there are; a fact's whole sentence is not one of them.
+    told = server.requests[-1].body["messages"][-1]["content"]
+    assert SLOT.search(told)
+    assert ".said}}" not in told
 
 
 # Rows whose answer is whatever the server was told to say, in another wrapping.
