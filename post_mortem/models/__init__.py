@@ -13,8 +13,11 @@ from .audits import (
     RuleSnapshot,
 )
 from .calibrations import CalibrationAdoption, CalibrationTable
+from .experiments import Experiment, ExperimentAssignment, ExperimentNote
+from .impact import ImpactVerdict, MeasurementPlan
 from .jobs import AutopsyJob, JobItem
 from .learning import ModelVersion, RetrainRequest
+from .meetings import ActionItem, MeetingDecision, ReviewMeeting
 from .operations import LLMAnswer, LLMCall, LLMSpend
 from .recommendations import (
     RecommendationHistory,
@@ -23,6 +26,7 @@ from .recommendations import (
 )
 
 __all__ = [
+    "ActionItem",
     "AnalysisPattern",
     "ApiToken",
     "AttributionReport",
@@ -33,7 +37,11 @@ __all__ = [
     "CalibrationAdoption",
     "CalibrationTable",
     "CauseReview",
+    "Experiment",
+    "ExperimentAssignment",
+    "ExperimentNote",
     "IdempotencyKey",
+    "ImpactVerdict",
     "ImprovementPlan",
     "InsightAudit",
     "JobItem",
@@ -41,11 +49,14 @@ __all__ = [
     "LLMCall",
     "LLMSpend",
     "LabelingRule",
+    "MeasurementPlan",
+    "MeetingDecision",
     "ModelVersion",
     "RecommendationHistory",
     "RecommendationOccurrence",
     "RecommendationTracking",
     "RetrainRequest",
+    "ReviewMeeting",
     "RuleChange",
     "RuleSnapshot",
     "TradeAnalysis",

@@ -47,6 +47,23 @@ class RecommendationTracking(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
     )
     due_date = models.DateField(null=True, blank=True)
+    effort_hours = models.FloatField(
+        null=True, blank=True, help_text="Hours it takes to implement; null: nobody said"
+    )
+    claimed_effect_r = models.FloatField(
+        null=True, blank=True, help_text="R per trade its writer claimed; never used as an effect"
+    )
+    claimed_by = models.CharField(
+        max_length=100, blank=True, help_text="Who claimed the effect: a model's or a person's name"
+    )
+    merged_into = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="duplicates",
+        help_text="The recommendation that goes on for this one",
+    )
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
