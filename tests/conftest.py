@@ -1,5 +1,7 @@
+import asyncio
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,12 +45,36 @@ def pytest_unconfigure() -> None:
     _OVERRIDES.disable()
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
+@contextmanager
+def _no_loop_but_the_browsers(item: pytest.Item) -> Iterator[None]:
+    """The browser's event loop stays in the thread, paused, once a test has used the browser. Hide
+    it from the others, which may run loops of their own."""
+    paused = asyncio._get_running_loop()
+    if paused is None or "browser" in getattr(item, "fixturenames", ()):
+        yield
+        return
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(paused)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     engine = settings.DATABASES["default"]["ENGINE"]
     if item.get_closest_marker("postgres") and not engine.endswith("postgresql"):
         pytest.skip("runs in the PostgreSQL part of `make test`")
     if item.get_closest_marker("browser"):
         available.require_service(available.chromium_path(), "Chromium")
+    with _no_loop_but_the_browsers(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with _no_loop_but_the_browsers(item):
+        return (yield)
 
 
 @pytest.fixture(scope="session")
