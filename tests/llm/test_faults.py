@@ -183,7 +183,10 @@ def test_spent_requests_are_told(played: tuple[FaultServer, dict[str, Result]]) 
     for name, result in results.items():
         answer = result.answer
         told = answer.attempts if isinstance(answer, Completion) else answer.requests
-        assert told == len(server.sent_to(name)), name
+        sent = len(server.sent_to(name))
+        # On a busy machine a try can be lost before the server has read it: it is spent all the
+        # same. It never tells fewer than were sent.
+        assert sent <= told <= sent + 1, name
 
 
 @pytest.mark.parametrize("row", ["usage_absent", "usage_null", "usage_lying"])
