@@ -1,0 +1,55 @@
+"""What would have happened anyway: how results rise after a losing streak when nothing is changed.
+
+The rule that set the advice off is looked for in trades that the advice does not cover, cell by
+cell. After each such streak the same plain before/after difference is taken; their mean is the
+rebound to expect without any change. It is shown beside the raw difference and tests nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trading.core.candles import F64
+
+from .measurement import History, MeasurementPlan
+
+# Fewer streaks than this say nothing.
+LEAST_STREAKS = 3
+
+
+def expected_rebound(
+    history: History, plan: MeasurementPlan, n_before: int, n_after: int
+) -> float | None:
+    """Mean difference in R a trade after streaks of the trigger in uncovered cells, with up to
+    `n_before` trades before each and `n_after` after; None without a trigger or with too few."""
+    if history.trigger is None or not n_before or not n_after:
+        return None
+    window, level = history.trigger.window, history.trigger.mean_r
+    differences: list[float] = []
+    for cell in range(len(history.cells)):
+        r = history.r[~history.covered & (history.cell == cell)]
+        differences += _after_streaks(r, window, level, n_before, n_after)
+    if len(differences) < LEAST_STREAKS:
+        return None
+    return float(np.mean(differences))
+
+
+def _after_streaks(r: F64, window: int, level: float, n_before: int, n_after: int) -> list[float]:
+    """Before/after differences at the streaks of one cell, which do not overlap."""
+    least_before = max(window, min(n_before, 60))
+    if r.size < least_before + n_after:
+        return []
+    sums = np.append(0.0, np.cumsum(r))
+    mean = (sums[window:] - sums[:-window]) / window
+    ends = window + np.flatnonzero(mean <= level)
+    ends = ends[(ends >= least_before) & (ends <= r.size - n_after)]
+    found: list[float] = []
+    last = -window
+    for end in ends.tolist():
+        if end - last < window:
+            continue
+        last = end
+        start = max(0, end - n_before)
+        later = (sums[end + n_after] - sums[end]) / n_after
+        found.append(float(later - (sums[end] - sums[start]) / (end - start)))
+    return found
