@@ -48,6 +48,9 @@ class Experiment(models.Model):
     time_zone = models.CharField(max_length=64)
     plan = models.JSONField(help_text="Looks, levels, block length, guardrails")
     plan_sha256 = models.CharField(max_length=64)
+    last_seal = models.CharField(
+        max_length=64, blank=True, help_text="Of the newest assignment, so that none goes unseen"
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.RUNNING)
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
