@@ -15,6 +15,12 @@ class MeasurementPlan(models.Model):
     starts again. `sha256` is that of the canonical JSON in `data`.
     """
 
+    class End(models.TextChoices):
+        LEFT = "left", "no longer implemented"
+        REPLACED = "replaced", "replaced by the next plan"
+        TAKEN_BACK = "taken_back", "taken back before any covered trade"
+        MERGED = "merged", "merged into other advice"
+
     recommendation = models.ForeignKey(
         RecommendationTracking, on_delete=models.CASCADE, related_name="measurement_plans"
     )
@@ -25,6 +31,7 @@ class MeasurementPlan(models.Model):
     ended_at = models.DateTimeField(
         null=True, blank=True, help_text="When it stopped being implemented, or was replaced"
     )
+    end_reason = models.CharField(max_length=12, choices=End.choices, blank=True)
     made_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
     )
@@ -41,9 +48,11 @@ class MeasurementPlan(models.Model):
 
 
 class ImpactVerdict(models.Model):
-    """One judgement of a plan. Append-only: the newest is shown, the others are its history."""
+    """One judgement of a plan. Append-only: the newest is shown, the others are its history. One
+    is added only when what was read, or what it led to, differs from the newest."""
 
     plan = models.ForeignKey(MeasurementPlan, on_delete=models.CASCADE, related_name="verdicts")
+    number = models.PositiveIntegerField(help_text="1, 2, 3 of the same plan")
     verdict = models.CharField(max_length=24)
     result = models.JSONField(help_text="Estimate, intervals, counts, looks; see core.impact")
     input_hash = models.CharField(max_length=64, help_text="Of the trades that were read")
@@ -51,9 +60,9 @@ class ImpactVerdict(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["plan", "input_hash"], name="verdict_input_once")
+            models.UniqueConstraint(fields=["plan", "number"], name="verdict_number_once")
         ]
-        ordering = ["plan_id", "-judged_at", "-id"]
+        ordering = ["plan_id", "-number"]
 
     def __str__(self) -> str:
         return f"{self.verdict} at {self.judged_at:%Y-%m-%d}"

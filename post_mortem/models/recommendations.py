@@ -118,6 +118,12 @@ class RecommendationHistory(models.Model):
     from_status = models.CharField(max_length=20)
     to_status = models.CharField(max_length=20)
     notes = models.TextField(blank=True)
+    changes = models.JSONField(
+        default=dict, help_text="What changed: field -> [before, after]; an undo puts it back"
+    )
+    batch = models.CharField(
+        max_length=32, blank=True, db_index=True, help_text="Changes made together share it"
+    )
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

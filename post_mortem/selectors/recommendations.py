@@ -1,14 +1,28 @@
-"""Recommendations in the order in which they are worth doing."""
+"""Recommendations as they stand, and who may take care of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Case, Count, F, QuerySet, Value, When
+from django.contrib.auth import get_user_model
+from django.db.models import Case, Count, F, Q, QuerySet, Value, When
 
 from post_mortem.models import RecommendationTracking
+from trading.models import Account
 
 Status = RecommendationTracking.Status
+
+
+def people_of(account: Account) -> QuerySet[Any, Any]:
+    """Users who belong to the account's desk, by name."""
+    users: QuerySet[Any, Any] = get_user_model()._default_manager.all()
+    of_desk = Q(memberships__desk=account.desk_id) | Q(accounts=account)
+    return users.filter(of_desk, is_active=True).order_by("username").distinct()
+
+
+def current(rows: Any) -> Any:
+    """Without those that were merged into others."""
+    return rows.filter(merged_into=None)
 
 
 def prioritised(rows: Any) -> QuerySet[RecommendationTracking]:

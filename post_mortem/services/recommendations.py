@@ -1,13 +1,15 @@
 """Tracked advice: merged from narratives, changed only by people.
 
 A change names the `version` it was read at and succeeds for exactly one of those who read the same
-version. What people decided and wrote is never touched by a later analysis.
+version. What people decided and wrote is never touched by a later analysis. Every change can be
+taken back, changes made together can be taken back together.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -21,25 +23,30 @@ from post_mortem.models import (
     RecommendationTracking,
     TradeAnalysis,
 )
-from post_mortem.selectors.access import writable
+from post_mortem.selectors.access import readable, writable
 from trading.core.errors import ConflictError, NotFoundError, UserError
+
+from .tracking import MAX_NOTES, checked, move, move_occurrences, values_before, write
+
+__all__ = ["MAX_BULK", "MAX_NOTES", "BulkResult"]
 
 Status = RecommendationTracking.Status
 
-MAX_NOTES: Final = 5_000
 MAX_BULK: Final = 500
+_BATCH_BYTES: Final = 8
 # Marks that cite the evidence of one audit mean nothing in advice that outlives it.
 _CITATIONS: Final = re.compile(r"\s*\[E\d+\](?:\s*\[E\d+\])*")
 
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """What became of every recommendation named in a bulk change."""
+    """What became of every recommendation named in a bulk change. `batch` takes it back."""
 
     changed: tuple[RecommendationTracking, ...]
     stale: tuple[int, ...]
     refused: tuple[int, ...]
     missing: tuple[int, ...]
+    batch: str = ""
 
 
 @transaction.atomic
@@ -51,47 +58,139 @@ def track(
     version: int,
     user: Any,
     now: datetime,
+    changes: Mapping[str, Any] | None = None,
 ) -> RecommendationTracking:
-    """Set status and notes (None keeps them) of the recommendation read at `version`.
+    """Set status and notes (None keeps them) of the recommendation read at `version`, and what
+    else `changes` names (see `change`).
 
     Returns the row with its new version. Raises `NotFoundError` (absent or foreign),
     `ConflictError` `version_stale` (somebody else changed it), `UserError` `bad_status`,
-    `bad_notes`, `not_permitted`.
+    `bad_notes`, `not_permitted` and those of `change`.
     """
-    _check(status, notes)
+    given: dict[str, Any] = {**(changes or {}), "status": status}
+    if notes is not None:
+        given["notes"] = notes
+    return change(
+        recommendation_id=recommendation_id, changes=given, version=version, user=user, now=now
+    )
+
+
+@transaction.atomic
+def change(
+    *,
+    recommendation_id: int,
+    changes: Mapping[str, Any],
+    version: int,
+    user: Any,
+    now: datetime,
+    batch: str = "",
+) -> RecommendationTracking:
+    """Set some of status, notes, owner (a user of the desk or None), due_date, effort_hours,
+    claimed_effect_r (R a trade), claimed_by and scope; what is not named stays.
+
+    Implementing freezes a measurement plan, leaving ends it, another scope starts the next one.
+    Raises as `track`, and `UserError` `bad_owner`, `bad_due_date`, `bad_effort`, `bad_claim`,
+    `bad_scope`, `unknown_field`, `ConflictError` `merged` for advice that goes on as another.
+    """
+    values = checked(changes)
     row = writable(RecommendationTracking.objects.all(), user=user, pk=recommendation_id)
-    text = row.notes if notes is None else notes
-    date = _implementation_date(row, status, now)
-    return _change(row, version, status=status, notes=text, date=date, user=user, now=now)
+    if row.merged_into_id is not None:
+        raise ConflictError("merged", "This advice was merged into another. Undo that first.")
+    return write(row, version, values, user=user, now=now, batch=batch)
 
 
 @transaction.atomic
 def undo_last(
-    *, recommendation_id: int, version: int, user: Any, now: datetime
+    *, recommendation_id: int, version: int, user: Any, now: datetime, batch: str = ""
 ) -> RecommendationTracking:
-    """Put back status, notes and date from before the last change. Undoing is itself a change:
-    it is recorded, and undoing again brings the change back.
+    """Put back everything that the last change set. Undoing is itself a change: it is recorded,
+    and undoing again brings the change back.
 
     Raises as `track`, and `ConflictError` `nothing_to_undo`.
     """
     row = writable(RecommendationTracking.objects.all(), user=user, pk=recommendation_id)
-    history = list(RecommendationHistory.objects.filter(recommendation=row).order_by("-version"))
-    if not history:
+    last = RecommendationHistory.objects.filter(recommendation=row).order_by("-version").first()
+    if last is None:
         raise ConflictError("nothing_to_undo", "This recommendation was never changed.")
-    last, earlier = history[0], history[1:]
-    status = last.from_status
-    date = _date_implemented(earlier) if status == Status.IMPLEMENTED else None
-    text = earlier[0].notes if earlier else ""
-    return _change(row, version, status=status, notes=text, date=date, user=user, now=now)
+    return write(
+        row,
+        version,
+        values_before(last),
+        user=user,
+        now=now,
+        batch=batch,
+        moved=move_occurrences(last),
+        undone=last,
+    )
+
+
+def track_many(*, versions: Mapping[int, int], status: str, user: Any, now: datetime) -> BulkResult:
+    """Set one status on many recommendations; see `change_many`."""
+    return change_many(versions=versions, changes={"status": status}, user=user, now=now)
+
+
+def change_many(
+    *, versions: Mapping[int, int], changes: Mapping[str, Any], user: Any, now: datetime
+) -> BulkResult:
+    """Make one change to many recommendations, given as id -> version read. Each one succeeds or
+    not by itself. Raises `UserError` `too_many_ids` and those of `change`."""
+    checked(changes)
+
+    def one(pk: int, version: int, batch: str) -> RecommendationTracking:
+        return change(
+            recommendation_id=pk, changes=changes, version=version, user=user, now=now, batch=batch
+        )
+
+    return _each(versions, one)
+
+
+def undo_many(*, batch: str, user: Any, now: datetime) -> BulkResult:
+    """Take back what was changed together, where nobody changed it since. Taking back is itself a
+    change of many. Raises `NotFoundError` for a batch that is not there or not this user's."""
+    mine = RecommendationTracking.objects.visible_to(user)
+    rows = RecommendationHistory.objects.filter(recommendation__in=mine, batch=batch or None)
+    versions = dict(rows.values_list("recommendation", "version"))
+    if not versions:
+        raise NotFoundError("not_found", "Not found.")
+
+    def one(pk: int, version: int, made: str) -> RecommendationTracking:
+        return undo_last(recommendation_id=pk, version=version, user=user, now=now, batch=made)
+
+    return _each(versions, one)
 
 
 @transaction.atomic
-def track_many(*, versions: Mapping[int, int], status: str, user: Any, now: datetime) -> BulkResult:
-    """Set one status on many recommendations, given as id -> version read. Each one succeeds or
-    not by itself; notes stay. Raises `UserError` `bad_status`, `too_many_ids`."""
-    _check(status, None)
+def merge_into(
+    *, recommendation_id: int, into_id: int, version: int, user: Any, now: datetime
+) -> RecommendationTracking:
+    """Let the recommendation read at `version` go on as another of its account. Where it came up
+    counts for the other from now on; a plan that runs ends. `undo_last` parts them again.
+
+    Raises as `track`, and `UserError` `bad_merge`, `ConflictError` `merged`.
+    """
+    row = writable(RecommendationTracking.objects.all(), user=user, pk=recommendation_id)
+    into = readable(RecommendationTracking.objects.all(), user=user, pk=into_id)
+    if into.pk == row.pk or into.account_id != row.account_id:
+        raise UserError("bad_merge", "Merge it into other advice of its account.", field="into")
+    if row.merged_into_id is not None or into.merged_into_id is not None:
+        raise ConflictError("merged", "One of the two was merged already. Undo that first.")
+    ids = list(row.occurrences.values_list("pk", flat=True))
+    return write(
+        row,
+        version,
+        {"merged_into_id": into.pk},
+        user=user,
+        now=now,
+        moved=move(ids, row.pk, into.pk),
+    )
+
+
+def _each(
+    versions: Mapping[int, int], one: Callable[[int, int, str], RecommendationTracking]
+) -> BulkResult:
     if len(versions) > MAX_BULK:
         raise UserError("too_many_ids", f"At most {MAX_BULK} recommendations at once.")
+    batch = secrets.token_hex(_BATCH_BYTES)
     changed: list[RecommendationTracking] = []
     stale: list[int] = []
     refused: list[int] = []
@@ -99,18 +198,16 @@ def track_many(*, versions: Mapping[int, int], status: str, user: Any, now: date
     # In one order for everybody, so that two bulk changes never wait for each other.
     for pk, version in sorted(versions.items()):
         try:
-            row = track(
-                recommendation_id=pk, status=status, notes=None, version=version, user=user, now=now
-            )
+            changed.append(one(pk, version, batch))
         except NotFoundError:
             missing.append(pk)
         except ConflictError:
             stale.append(pk)
         except UserError:
             refused.append(pk)
-        else:
-            changed.append(row)
-    return BulkResult(tuple(changed), tuple(stale), tuple(refused), tuple(missing))
+    return BulkResult(
+        tuple(changed), tuple(stale), tuple(refused), tuple(missing), batch if changed else ""
+    )
 
 
 def merge_opportunities(
@@ -149,77 +246,6 @@ def merge_many(
     return result
 
 
-def _check(status: str, notes: str | None) -> None:
-    if status not in Status.values:
-        allowed = ", ".join(Status.values)
-        raise UserError("bad_status", f"A status is one of {allowed}.", field="status")
-    if notes is not None and len(notes) > MAX_NOTES:
-        raise UserError("bad_notes", f"Notes are at most {MAX_NOTES} characters.", field="notes")
-
-
-def _implementation_date(
-    row: RecommendationTracking, status: str, now: datetime
-) -> datetime | None:
-    if status != Status.IMPLEMENTED:
-        return None
-    # A new note on what is already implemented does not move the day it is measured from.
-    return row.implementation_date or now
-
-
-def _date_implemented(history: Sequence[RecommendationHistory]) -> datetime | None:
-    """When the newest unbroken run of IMPLEMENTED began. `history` is newest first."""
-    date = None
-    for change in history:
-        if change.to_status != Status.IMPLEMENTED:
-            break
-        date = change.created_at
-        if change.from_status != Status.IMPLEMENTED:
-            break
-    return date
-
-
-def _change(
-    row: RecommendationTracking,
-    version: int,
-    *,
-    status: str,
-    notes: str,
-    date: datetime | None,
-    user: Any,
-    now: datetime,
-) -> RecommendationTracking:
-    before = row.implementation_status
-    if row.version != version:
-        raise _stale()
-    # The condition is in the statement: of all who read this version, one changes the row.
-    changed = RecommendationTracking.objects.filter(pk=row.pk, version=version).update(
-        implementation_status=status,
-        implementation_date=date,
-        notes=notes,
-        version=version + 1,
-        updated_at=now,
-    )
-    if not changed:
-        raise _stale()
-    made = RecommendationHistory.objects.create(
-        recommendation=row,
-        version=version + 1,
-        from_status=before,
-        to_status=status,
-        notes=notes,
-        user=user,
-    )
-    # The field takes the wall clock when a row is added; `now` is the time of this change.
-    RecommendationHistory.objects.filter(pk=made.pk).update(created_at=now)
-    row.refresh_from_db()
-    return row
-
-
-def _stale() -> ConflictError:
-    detail = "This recommendation was changed since it was read. Read it again."
-    return ConflictError("version_stale", detail, field="version")
-
-
 def _key(opportunity: Mapping[str, Any]) -> str:
     return advice_key(opportunity["kind"], opportunity["area"], opportunity["scope"])
 
@@ -230,7 +256,12 @@ def _existing(
     accounts = {analysis.account_id for analysis, _ in pairs}
     keys = {key for _, by_key in pairs for key in by_key}
     rows = RecommendationTracking.objects.filter(account__in=accounts, advice_key__in=keys)
-    return {(row.account_id, row.advice_key): row for row in rows}
+    found = {(row.account_id, row.advice_key): row for row in rows}
+    # What was merged by hand goes on as the other, however often it comes up again.
+    while merged := {row.merged_into_id for row in found.values() if row.merged_into_id}:
+        others = RecommendationTracking.objects.in_bulk(merged)
+        found = {place: others.get(row.merged_into_id, row) for place, row in found.items()}
+    return found
 
 
 def _new(
