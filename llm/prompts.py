@@ -94,7 +94,27 @@ def _source(path: str) -> str:
 
 
 def _rendered(path: str, context: dict[str, Any]) -> str:
+    """A part that is made of a few texts only, as the stable prefix is, is rendered once."""
+    used = {name: context[name] for name in _variables(path) if name in context}
+    if len(used) == len(_variables(path)) and all(isinstance(v, str) for v in used.values()):
+        return _rendered_once(path, tuple(sorted(used.items())))
     return _environment().get_template(path).render(context).strip()
+
+
+@functools.lru_cache(maxsize=16)
+def _rendered_once(path: str, texts: tuple[tuple[str, str], ...]) -> str:
+    return _environment().get_template(path).render(dict(texts)).strip()
+
+
+@functools.cache
+def _variables(path: str) -> frozenset[str]:
+    """Names that the template and all it includes take from the context."""
+    sources = _closure([path]).values()
+    return frozenset(
+        name
+        for source in sources
+        for name in meta.find_undeclared_variables(_environment().parse(source))
+    )
 
 
 @functools.cache
@@ -119,7 +139,7 @@ def slot(fact_id: str, key: str) -> str:
 
 def inert_json(value: Any) -> str:
     """One line of JSON that cannot close a tag: angle brackets are escaped."""
-    text = json.dumps(value, ensure_ascii=False, default=_refuse)
+    text = _JSON.encode(value)
     return text.replace("<", "\\u003c").replace(">", "\\u003e")
 
 
@@ -127,6 +147,9 @@ def _refuse(value: object) -> NoReturn:
     if isinstance(value, Undefined):
         str(value)  # raises the error that names the variable
     raise TypeError(f"{type(value).__name__} is no value of JSON")
+
+
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, default=_refuse)
 
 
 def untrusted(text: str, name: str, nonce: str) -> str:

@@ -173,8 +173,7 @@ def _ask_for_words(claim: Claim, audit_ids: Sequence[int]) -> None:
 
 def _narratives(claim: Claim, hold: Hold) -> ItemResult:
     """Let a model word some narratives: the payload is {"audits": [ids]}."""
-    hold()
-    done = word_narratives(audit_ids=claim.payload["audits"], now=timezone.now())
+    done = word_narratives(audit_ids=claim.payload["audits"], now=timezone.now(), beat=hold)
     return ItemResult(data=done.as_dict())
 
 

@@ -59,10 +59,15 @@ def inspect(answer: Narrative, ground: Ground) -> list[Found]:
 
 
 def settle(
-    answer: Narrative, fallback: Narrative, ground: Ground, sections: Sequence[str] = ()
+    answer: Narrative,
+    fallback: Narrative,
+    ground: Ground,
+    sections: Sequence[str] = (),
+    inspected: Sequence[Found] | None = None,
 ) -> Settled:
-    """The sound part of `answer`. Sections that it lacks (of `sections`) come from the fallback."""
-    found = tuple(inspect(answer, ground))
+    """The sound part of `answer`. Sections that it lacks (of `sections`) come from the fallback.
+    `inspected`: what `inspect` found in this very answer, where it was looked at before."""
+    found = tuple(inspect(answer, ground) if inspected is None else inspected)
     faulty = {f.section for f in found}
     narrative: dict[str, Any] = {}
     removed, replaced = 0, []

@@ -51,6 +51,7 @@ _NUMBER_WORDS = re.compile(
 )
 # Letters strung out (s e v e n) read as a word to people only.
 _STRUNG = re.compile(r"(?<!\w)(?:[^\W\d_][\s.\-_*'\u2019]+){2,}[^\W\d_](?!\w)")
+_PLAIN_SENTENCE = re.compile(r"[ -/:-~]*")  # printable ASCII without digits
 _INNER_BREAK = re.compile(r"(?<=[^\W\d_])[-_*'\u2019.\u00b7](?=[^\W\d_])")
 _ROMAN = re.compile(
     r"\b(?=[IVXLCDM]{2,}\b)M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})\b|"
@@ -119,6 +120,8 @@ def _is_foreign(character: str) -> bool:
 
 def _plain(text: str) -> str:
     """Without accents, for comparing words."""
+    if text.isascii():
+        return text
     parts = unicodedata.normalize("NFKD", text)
     return "".join(c for c in parts if unicodedata.category(c) not in ("Mn", "Me"))
 
@@ -150,17 +153,23 @@ def _check_references(sentence: str, facts: Mapping[str, Citable]) -> list[Viola
 def _check_sentence(sentence: str, facts: Mapping[str, Citable]) -> list[Violation]:
     found = _check_references(sentence, facts)
     rest = CITATION.sub(" ", SLOT.sub(" ", sentence))
-    if any(_is_digit(c) for c in rest):
-        found.append(Violation("digit", rest.strip()))
+    # Most sentences are plain ASCII, of which one look at each character tells nothing new.
+    if _PLAIN_SENTENCE.fullmatch(rest) is None:
+        found.extend(_check_characters(rest))
     if word := number_word(rest):
         found.append(Violation("number_word", word))
     if match := _MARKUP.search(rest):
         found.append(Violation("markup", match[0]))
-    if any(_is_foreign(c) for c in rest):
-        found.append(Violation("script", rest.strip()))
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Co", "Cs", "Mn", "Me") for c in rest):
-        found.append(Violation("control_character", ascii(rest)))
     return found
+
+
+def _check_characters(text: str) -> Iterable[Violation]:
+    if any(_is_digit(c) for c in text):
+        yield Violation("digit", text.strip())
+    if any(_is_foreign(c) for c in text):
+        yield Violation("script", text.strip())
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Co", "Cs", "Mn", "Me") for c in text):
+        yield Violation("control_character", ascii(text))
 
 
 def check(text: str, facts: Mapping[str, Citable]) -> list[Violation]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -13,8 +13,10 @@ from post_mortem.services.audits import run_autopsy
 from post_mortem.services.model_narratives import word_narratives
 from post_mortem.services.narratives import narrate_audits
 from post_mortem.services.recommendations import track
-from trading.core.errors import NotFoundError
+from trading.core.errors import InquestError, NotFoundError
 from trading.models import Trade
+
+logger = logging.getLogger(__name__)
 
 
 class PostMortemService:
@@ -32,18 +34,8 @@ class PostMortemService:
         self, trade_ids: Sequence[int], concurrency: int = 3
     ) -> list[TradeAnalysis | Exception]:
         """One result a trade, in the order given; a trade that fails is its exception and the
-        others go on. At most `concurrency` are judged, or worded by a model, at a time."""
-        slots = asyncio.Semaphore(max(1, concurrency))
-
-        async def one(trade_id: int) -> TradeAnalysis:
-            async with slots:
-                return await sync_to_async(_analyze)(trade_id)
-
-        results = await asyncio.gather(*(one(pk) for pk in trade_ids), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, Exception):
-                raise result
-        return [r for r in results if isinstance(r, TradeAnalysis | Exception)]
+        others go on. A model words at most `concurrency` at a time."""
+        return await sync_to_async(_analyze_many)(trade_ids, max(1, concurrency))
 
     async def track_recommendation_impact(
         self, recommendation_id: int, implementation_status: str
@@ -53,12 +45,35 @@ class PostMortemService:
 
 
 def _analyze(trade_id: int, *, interactive: bool = False) -> TradeAnalysis:
-    trade = Trade.objects.filter(pk=trade_id).first()
-    if trade is None:
+    audit_ids = _judge(trade_id)
+    word_narratives(audit_ids=audit_ids, now=datetime.now(tz=UTC), interactive=interactive)
+    return _analysis(trade_id)
+
+
+def _analyze_many(trade_ids: Sequence[int], concurrency: int) -> list[TradeAnalysis | Exception]:
+    failed: dict[int, Exception] = {}
+    audit_ids: list[int] = []
+    for trade_id in dict.fromkeys(trade_ids):
+        try:
+            audit_ids += _judge(trade_id)
+        except Exception as error:
+            if not isinstance(error, InquestError):
+                logger.exception("trade %s failed", trade_id)
+            failed[trade_id] = error
+    word_narratives(audit_ids=audit_ids, now=datetime.now(tz=UTC), concurrency=concurrency)
+    return [failed.get(trade_id) or _analysis(trade_id) for trade_id in trade_ids]
+
+
+def _judge(trade_id: int) -> list[int]:
+    """Audit the trade and let the narrator explain it. Ids of its audits."""
+    if not Trade.objects.filter(pk=trade_id).exists():
         raise NotFoundError("not_found", f"There is no trade {trade_id}.", field="trade_id")
     summary = run_autopsy(trade_ids=[trade_id], now=datetime.now(tz=UTC))
     narrate_audits(audit_ids=summary.audit_ids)
-    word_narratives(audit_ids=summary.audit_ids, now=datetime.now(tz=UTC), interactive=interactive)
+    return list(summary.audit_ids)
+
+
+def _analysis(trade_id: int) -> TradeAnalysis:
     analysis: TradeAnalysis = TradeAnalysis.objects.select_related("audit", "trade").get(
         trade_id=trade_id
     )

@@ -179,6 +179,25 @@ def _copy(
         cursor.execute("drop table bulk_rows")
 
 
+def update(
+    model: type[Model], fields: Sequence[str], rows: Iterable[tuple[int, Sequence[Any]]]
+) -> None:
+    """Set fields of rows given by primary key, to values as the model has them (no signals)."""
+    known = {field.name: field for field in model._meta.concrete_fields}
+    chosen = [known[name] for name in fields]
+    changes = ", ".join(f"{_quote(str(field.column))} = %s" for field in chosen)
+    table, key = _quote(model._meta.db_table), _quote(str(known["id"].column))
+    prepared = [
+        (
+            *(f.get_db_prep_save(v, connection) for f, v in zip(chosen, values, strict=True)),
+            pk,
+        )
+        for pk, values in rows
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(f"update {table} set {changes} where {key} = %s", prepared)  # noqa: S608
+
+
 def delete_where(model: type[Model], column: str, values: Sequence[int]) -> None:
     """Delete the rows whose integer column holds one of the values (no cascades, no signals)."""
     if not values:

@@ -1,8 +1,9 @@
 """What may be asked of a model, what it cost, and answers that need not be asked for again.
 
-Budgets are reserved in one conditional UPDATE a period before a call is made and settled after it,
-so that callers side by side cannot overdraw one by more than what a single call may turn out to
-take beyond its reservation. A reservation whose process died stays counted until its period ends.
+Budgets are reserved in one conditional UPDATE a period before calls are made and settled after
+them, so that callers side by side cannot overdraw one by more than what a single call may turn out
+to take beyond its reservation. A reservation whose process died stays counted until its period
+ends.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from django.db.models import F
 
 from llm.config import OPENAI_URL, LLMConfig
 from llm.cost import Price, Reservation, cost
-from llm.errors import Kind, LLMError
 from llm.types import Usage
 from post_mortem.models import LLMAnswer, LLMCall, LLMSpend
 
@@ -76,44 +76,91 @@ def caps(user_id: int | None, now: datetime) -> tuple[Cap, ...]:
     )
 
 
-@transaction.atomic
-def reserve(asked: Reservation, limits: Sequence[Cap]) -> None:
-    """Set aside what a call may take. Raises LLMError(budget) when a limit does not allow it, or
-    when money is limited and the price is unknown: such a limit could not be kept."""
-    for cap in limits:
-        if cap.money is not None and asked.money is None:
-            raise LLMError(Kind.BUDGET)
-        row, _ = LLMSpend.objects.get_or_create(scope=cap.scope, period=cap.period)
-        allowed = LLMSpend.objects.filter(pk=row.pk)
-        money = asked.money or _NOTHING
-        if cap.tokens is not None:
-            allowed = allowed.annotate(t=F("tokens_used") + F("tokens_reserved")).filter(
-                t__lte=cap.tokens - asked.tokens
-            )
-        if cap.money is not None:
-            allowed = allowed.annotate(m=F("cost_used") + F("cost_reserved")).filter(
-                m__lte=cap.money - money
-            )
-        changed = allowed.update(
-            tokens_reserved=F("tokens_reserved") + asked.tokens,
-            cost_reserved=F("cost_reserved") + money,
+def reserve_first(asked: Sequence[Reservation], limits: Sequence[Cap]) -> int:
+    """Set aside what calls may take, for as many of them from the first on as one try shows to be
+    allowed: all, or half of them, a quarter ... 0 when not even the first is, or when money is
+    limited and the price is unknown: such a limit could not be kept."""
+    count = len(asked)
+    while count and not _reserved(asked[:count], limits):
+        count //= 2
+    return count
+
+
+class _RefusedError(Exception):
+    """Rolls back what the earlier limits allowed."""
+
+
+def _reserved(asked: Sequence[Reservation], limits: Sequence[Cap]) -> bool:
+    try:
+        with transaction.atomic():
+            for cap in limits:
+                if not _reserved_one(asked, cap):
+                    raise _RefusedError
+    except _RefusedError:
+        return False
+    return True
+
+
+def _reserved_one(asked: Sequence[Reservation], cap: Cap) -> bool:
+    if cap.money is not None and any(one.money is None for one in asked):
+        return False
+    tokens = sum(one.tokens for one in asked)
+    money = sum((one.money or _NOTHING for one in asked), _NOTHING)
+    row = LLMSpend.objects.filter(scope=cap.scope, period=cap.period)
+    allowed = row
+    if cap.tokens is not None:
+        allowed = allowed.annotate(t=F("tokens_used") + F("tokens_reserved")).filter(
+            t__lte=cap.tokens - tokens
         )
-        if not changed:
-            raise LLMError(Kind.BUDGET)
+    if cap.money is not None:
+        allowed = allowed.annotate(m=F("cost_used") + F("cost_reserved")).filter(
+            m__lte=cap.money - money
+        )
+    changes = {
+        "tokens_reserved": F("tokens_reserved") + tokens,
+        "cost_reserved": F("cost_reserved") + money,
+    }
+    if allowed.update(**changes):
+        return True
+    _, is_new = LLMSpend.objects.get_or_create(scope=cap.scope, period=cap.period)
+    return bool(is_new and allowed.update(**changes))
 
 
 @transaction.atomic
-def settle(asked: Reservation, used: Usage, limits: Sequence[Cap]) -> None:
-    """Release the reservation and count what was used; once a call, whatever became of it."""
-    money = cost(used, model_price()) or _NOTHING
-    for cap in limits:
-        LLMSpend.objects.filter(scope=cap.scope, period=cap.period).update(
-            tokens_reserved=F("tokens_reserved") - asked.tokens,
-            cost_reserved=F("cost_reserved") - (asked.money or _NOTHING),
-            tokens_used=F("tokens_used") + used.prompt + used.completion,
-            cost_used=F("cost_used") + money,
-            calls=F("calls") + 1,
+def settle_all(calls: Sequence[tuple[Reservation, Usage | None, Sequence[Cap]]]) -> None:
+    """Release reservations and count what was used; once a call, whatever became of it. None: the
+    call was not made."""
+    price = model_price()
+    totals: dict[tuple[str, str], _Total] = {}
+    for held, used, limits in calls:
+        for cap in limits:
+            totals.setdefault((cap.scope, cap.period), _Total()).add(held, used, price)
+    # In the order in which `caps` gives them, so that nobody waits in a circle.
+    for (scope, period), total in totals.items():
+        LLMSpend.objects.filter(scope=scope, period=period).update(
+            tokens_reserved=F("tokens_reserved") - total.tokens_held,
+            cost_reserved=F("cost_reserved") - total.money_held,
+            tokens_used=F("tokens_used") + total.tokens,
+            cost_used=F("cost_used") + total.money,
+            calls=F("calls") + total.calls,
         )
+
+
+@dataclass(slots=True)
+class _Total:
+    tokens_held: int = 0
+    money_held: Decimal = _NOTHING
+    tokens: int = 0
+    money: Decimal = _NOTHING
+    calls: int = 0
+
+    def add(self, held: Reservation, used: Usage | None, price: Price | None) -> None:
+        self.tokens_held += held.tokens
+        self.money_held += held.money or _NOTHING
+        if used is not None:
+            self.tokens += used.prompt + used.completion
+            self.money += cost(used, price) or _NOTHING
+            self.calls += 1
 
 
 # --- the ledger ---------------------------------------------------------------------------------
@@ -146,10 +193,15 @@ class Spent:
     violations: Mapping[str, int] | None = None
 
 
-def record(asked: Asked, spent: Spent) -> LLMCall:
-    """One row of the ledger."""
+def record_all(calls: Sequence[tuple[Asked, Spent]]) -> None:
+    """A row of the ledger each."""
+    price = model_price()
+    LLMCall.objects.bulk_create([_row(asked, spent, price) for asked, spent in calls])
+
+
+def _row(asked: Asked, spent: Spent, price: Price | None) -> LLMCall:
     usage = spent.usage
-    return LLMCall.objects.create(
+    return LLMCall(
         account_id=asked.account_id,
         user_id=asked.user_id,
         purpose=asked.purpose,
@@ -163,7 +215,7 @@ def record(asked: Asked, spent: Spent) -> LLMCall:
         tokens_out=usage.completion,
         tokens_reasoning=usage.reasoning,
         tokens_estimated=usage.estimated,
-        cost=cost(usage, model_price()) if spent.requests else _NOTHING,
+        cost=cost(usage, price) if spent.requests else _NOTHING,
         ms=spent.ms,
         requests=spent.requests,
         outcome=spent.outcome,
@@ -194,17 +246,30 @@ def kept_answers(keys: Sequence[str], now: datetime) -> dict[str, LLMAnswer]:
     return found
 
 
-def keep_answer(
-    *, key: str, asked: Asked, answer: Any, source: str, grounding: Mapping[str, Any]
-) -> None:
-    """Keep a settled answer. The first one under a key stays: all of them passed."""
-    LLMAnswer.objects.get_or_create(
-        key=key,
-        defaults={
-            "purpose": asked.purpose,
-            "model": asked.model[:120],
-            "answer": answer,
-            "source": source,
-            "grounding": dict(grounding),
-        },
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An answer that passed, and the key it may be found under."""
+
+    key: str
+    asked: Asked
+    answer: Any
+    source: str
+    grounding: Mapping[str, Any]
+
+
+def keep_answers(answers: Sequence[Settled]) -> None:
+    """Keep settled answers. The first one under a key stays: all of them passed."""
+    LLMAnswer.objects.bulk_create(
+        [
+            LLMAnswer(
+                key=one.key,
+                purpose=one.asked.purpose,
+                model=one.asked.model[:120],
+                answer=one.answer,
+                source=one.source,
+                grounding=dict(one.grounding),
+            )
+            for one in answers
+        ],
+        ignore_conflicts=True,
     )

@@ -7,8 +7,10 @@ them.
 
 from __future__ import annotations
 
+import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -18,24 +20,27 @@ from django.db import transaction
 
 from llm.config import LLMConfig
 from llm.prompts import render
-from post_mortem.core.advice import suggest
 from post_mortem.core.claims import Ground
 from post_mortem.core.evidence import Evidence
-from post_mortem.core.grounding import count_slots
+from post_mortem.core.grounding import UngroundedError, count_slots
 from post_mortem.core.types import Outcome as Label
 from post_mortem.models import AutopsyJob, InsightAudit, TradeAnalysis
 from post_mortem.selectors.evidence import RELATED, Rendered, render_audits
-from post_mortem.services import jobs
+from post_mortem.services import bulk, jobs
 from post_mortem.services import llm_ledger as ledger
-from post_mortem.services.asking import Ask, Outcome, ask_all
+from post_mortem.services.asking import Ask, Outcome, ask_each
 from post_mortem.services.narratives import fill
-from post_mortem.services.narrator import missing_words, narrate
+from post_mortem.services.narrator import missing_words
+from trading.core.errors import OperatorError, UserError
 from trading.models import Account
+
+logger = logging.getLogger(__name__)
 
 PURPOSE: Final = "trade_analysis"
 NARRATIVES: Final = "narratives"
 """The kind of job that asks a model to word narratives. An item's payload is {"audits": [ids]}."""
-GROUP: Final = 16
+GROUP: Final = 64
+_MOST_TOGETHER: Final = 32
 # What the model words; the rest of a narrative is merged from the narrator's.
 SECTIONS: Final = (
     "performance_analysis", "entry_analysis", "exit_analysis", "decision_analysis",
@@ -93,25 +98,32 @@ def word_narratives(
     config: LLMConfig | None = None,
     concurrency: int | None = None,
     interactive: bool = False,
+    beat: Callable[[], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> UpgradeSummary:
     """Ask the configured model to word the narratives of these audits. Raises nothing for its
-    faults: a narrative that it did not improve keeps its text and gets the reason."""
+    faults: a narrative that it did not improve keeps its text and gets the reason. Results are
+    stored as they come; `beat` is called meanwhile, and what it raises ends the work. `progress` is
+    told how many are done."""
     config = config or ledger.llm_config()
     if concurrency is not None:
         config = replace(config, concurrency=max(1, concurrency))
     if not config.enabled:
         return UpgradeSummary(0, 0, 0, {"disabled": len(audit_ids)} if audit_ids else {})
-    rendered = _due(audit_ids)
-    asks = [_ask(item, config, user_id) for item in rendered]
-    outcomes = ask_all(asks, config, now=now, interactive=interactive)
-    reasons: dict[str, int] = {}
-    written = 0
-    for item, outcome in zip(rendered, outcomes, strict=True):
-        written += _store(item, outcome)
-        if outcome.reason:
-            reasons[outcome.reason] = reasons.get(outcome.reason, 0) + 1
-    cached = sum(outcome.cached for outcome in outcomes)
-    return UpgradeSummary(len(asks), written, cached, reasons)
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+
+    def keep(settled: Sequence[tuple[Ask, Outcome]]) -> None:
+        counts["asked"] += len(settled)
+        counts["cached"] += sum(outcome.cached for _, outcome in settled)
+        counts["written"] += _store(settled, now)
+        reasons.update(outcome.reason for _, outcome in settled if outcome.reason)
+        if progress:
+            progress(len(settled))
+
+    chunks = _questions(audit_ids, config, user_id)
+    ask_each(chunks, config, now=now, keep=keep, interactive=interactive, beat=beat)
+    return UpgradeSummary(counts["asked"], counts["written"], counts["cached"], dict(reasons))
 
 
 # --- collect ------------------------------------------------------------------------------------
@@ -119,7 +131,16 @@ def word_narratives(
 
 def questions(audit_ids: Sequence[int], config: LLMConfig) -> list[Ask]:
     """What a model would be asked about these audits."""
-    return [_ask(item, config, None) for item in _due(audit_ids)]
+    return [ask for chunk in _questions(audit_ids, config, None) for ask in chunk]
+
+
+def _questions(
+    audit_ids: Sequence[int], config: LLMConfig, user_id: int | None
+) -> Iterator[list[Ask]]:
+    """As many at a time as are asked at a time: the first are asked while others are made."""
+    size = min(_MOST_TOGETHER, config.concurrency)
+    for start in range(0, len(audit_ids), size):
+        yield [_ask(item, config, user_id) for item in _due(audit_ids[start : start + size])]
 
 
 def _due(audit_ids: Sequence[int]) -> list[Rendered]:
@@ -129,7 +150,18 @@ def _due(audit_ids: Sequence[int]) -> list[Rendered]:
         analysis__source=TradeAnalysis.Source.TEMPLATE,
         outcome__in=(Label.SUCCEEDED, Label.FAILED, Label.NEUTRAL),
     )
-    return render_audits(list(audits.select_related(*RELATED).order_by("pk")))
+    return _rendered(list(audits.select_related(*RELATED, "analysis").order_by("pk")))
+
+
+def _rendered(audits: list[InsightAudit]) -> list[Rendered]:
+    """With their evidence, without those whose record cannot be read: the others go on."""
+    try:
+        return render_audits(audits)
+    except (OperatorError, UserError):
+        if len(audits) > 1:
+            return [item for audit in audits for item in _rendered([audit])]
+        logger.exception("audit %s cannot be rendered", audits[0].pk)
+        return []
 
 
 def _ask(item: Rendered, config: LLMConfig, user_id: int | None) -> Ask:
@@ -141,9 +173,8 @@ def _ask(item: Rendered, config: LLMConfig, user_id: int | None) -> Ask:
     schema = schema_text(TradeAnswer)
     context = _context(item, evidence)
     rendered = render(PURPOSE, schema=schema, nonce=nonce, **context)
-    own = narrate(item.subject, item.label, item.evidence, _advice(item))
     ground = Ground(
-        facts={fact["id"]: item.evidence.by_id()[fact["id"]] for fact in context["facts"]},
+        facts={fact.id: fact for fact in item.evidence.facts if fact.id in evidence},
         outcome=item.label.outcome,
         exit_reason=item.label.exit_reason,
         side=item.subject.side,
@@ -168,13 +199,11 @@ def _ask(item: Rendered, config: LLMConfig, user_id: int | None) -> Ask:
         rendered=rendered,
         shape=TradeAnswer,
         ground=ground,
-        fallback=own,
+        # The narrator's own text, as it is stored.
+        fallback=audit.analysis.slot_data,
         sections=SECTIONS,
+        about=item,
     )
-
-
-def _advice(item: Rendered) -> Any:
-    return suggest(item.subject, item.label, item.findings)
 
 
 def _trimmed(evidence: Evidence) -> set[str]:
@@ -228,44 +257,63 @@ def _notes(item: Rendered) -> list[dict[str, str]]:
 # --- persist ------------------------------------------------------------------------------------
 
 
-@transaction.atomic
-def _store(item: Rendered, outcome: Outcome) -> bool:
-    """Put the answer in place, unless the audit was judged anew meanwhile. True when it is used."""
-    analysis = (
-        TradeAnalysis.objects.select_for_update()
-        .filter(audit=item.audit, evidence_hash=item.audit.evidence_hash)
-        .first()
-    )
-    if analysis is None or analysis.source != TradeAnalysis.Source.TEMPLATE:
-        return False
+def _store(settled: Sequence[tuple[Ask, Outcome]], now: datetime) -> int:
+    """Put answers in place, but not where the audit was judged or narrated anew meanwhile. How many
+    are used now."""
+    given = {ask.about.audit.pk: (ask.about, outcome) for ask, outcome in settled}
+    told: list[tuple[int, Sequence[Any]]] = []
+    left: list[tuple[int, Sequence[Any]]] = []
+    with transaction.atomic():
+        rows = TradeAnalysis.objects.select_for_update().filter(
+            audit__in=given, source=TradeAnalysis.Source.TEMPLATE
+        )
+        for pk, audit_id, evidence_hash in rows.values_list("pk", "audit_id", "evidence_hash"):
+            item, outcome = given[audit_id]
+            if evidence_hash != item.audit.evidence_hash:
+                continue
+            values = _worded(item, outcome)
+            if values is None:
+                grounding = {**item.audit.analysis.grounding, **outcome.grounding}
+                left.append((pk, (outcome.reason or "ungrounded", grounding, now)))
+            else:
+                told.append((pk, (*values, now)))
+        bulk.update(TradeAnalysis, _TOLD, told)
+        bulk.update(TradeAnalysis, _LEFT, left)
+    return len(told)
+
+
+_LEFT: Final = ("source_reason", "grounding", "updated_at")
+_TOLD: Final = (
+    "slot_data", "analysis_data", "primary_factors", "source", *_LEFT,
+)  # fmt: skip
+
+
+def _worded(item: Rendered, outcome: Outcome) -> tuple[Any, ...] | None:
+    """The stored values of `_TOLD` without the last; None where the narrator's text stays."""
     if outcome.answer is None:
-        analysis.source_reason = outcome.reason
-        analysis.grounding = {**analysis.grounding, **outcome.grounding}
-        analysis.save(update_fields=["source_reason", "grounding", "updated_at"])
-        return False
+        return None
+    analysis = item.audit.analysis
     slotted = merged(analysis.slot_data, outcome.answer)
-    filled = fill(slotted, item.evidence.by_id())
-    # The advice of the stored text carries the ids of what is tracked.
-    filled["improvement_opportunities"] = analysis.analysis_data["improvement_opportunities"]
+    new: dict[str, Any] = {name: slotted[name] for name in (*_PARTS, *_LISTS) if name in slotted}
+    try:
+        # The last gate: what is stored is written by code from the facts, or not at all.
+        filled = {**analysis.analysis_data, **fill(new, item.evidence.by_id())}
+    except UngroundedError:
+        logger.error("the settled answer about audit %s does not fill", item.audit.pk)
+        return None
     count = count_slots(outcome.answer)
-    analysis.slot_data = slotted
-    analysis.analysis_data = filled
-    analysis.primary_factors = filled["primary_factors"]
-    analysis.source = outcome.source
-    analysis.source_reason = ""
-    analysis.grounding = {**outcome.grounding, "numbers": count, "matched": count}
-    analysis.save()
-    return True
+    grounding = {**outcome.grounding, "numbers": count, "matched": count}
+    return slotted, filled, filled["primary_factors"], outcome.source, "", grounding
+
+
+_PARTS: Final = ("performance_analysis", "entry_analysis", "exit_analysis", "decision_analysis")
+_LISTS: Final = ("primary_factors", "ideas", "insufficient_evidence")
 
 
 def merged(own: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
     """The narrator's narrative with the model's words. Causes keep their rank and confidence;
     what could not be checked stays said, in the narrator's words, before the model's."""
-    told = {
-        name: answer[name]
-        for name in ("performance_analysis", "entry_analysis", "exit_analysis", "decision_analysis")
-        if answer.get(name)
-    }
+    told = {name: answer[name] for name in _PARTS if answer.get(name)}
     words = {f["cause"]: f["explanation"] for f in answer.get("primary_factors") or []}
     factors = [
         {**factor, "explanation": words.get(factor["cause"]) or factor["explanation"]}

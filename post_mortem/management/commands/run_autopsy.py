@@ -14,7 +14,7 @@ from post_mortem.selectors.case_rows import Selection, count_cases
 from post_mortem.selectors.stored import audits_to_narrate_again, stale_signals
 from post_mortem.services.audits import checked_horizons, run_autopsy
 from post_mortem.services.llm_ledger import llm_config
-from post_mortem.services.model_narratives import GROUP, word_narratives
+from post_mortem.services.model_narratives import word_narratives
 from post_mortem.services.narratives import narrate_audits
 from trading.core.errors import NotFoundError, UserError
 from trading.management.base import InquestCommand, Summary
@@ -76,13 +76,10 @@ class Command(InquestCommand):
         """Let a model word them, where one is configured."""
         if not llm_config().enabled:
             return 0
-        written = 0
         with self.progress(len(audit_ids), "narratives worded") as bar:
-            for start in range(0, len(audit_ids), GROUP):
-                group = audit_ids[start : start + GROUP]
-                written += word_narratives(audit_ids=group, now=timezone.now()).written
-                bar.advance(len(group))
-        return written
+            return word_narratives(
+                audit_ids=audit_ids, now=timezone.now(), progress=bar.advance
+            ).written
 
     def lines(self, summary: Summary) -> Iterable[str]:
         verb = "would be " if summary["dry_run"] else ""
