@@ -32,6 +32,8 @@ KNOBS: Final[Mapping[str, str]] = {
     "LLM_MODEL": "model that words the narratives; unset: the built-in narrator",
     "LLM_SEND_NOTES": "1 lets the trader's own notes be sent to the model",
     "LLM_PAUSED": "1 stops every call to the model at once; what was written stays",
+    "LLM_TIMEOUT": "seconds that one question to the model may take, with all its tries",
+    "LLM_CONCURRENCY": "most questions asked side by side",
     "LLM_PRICES": "price of a million tokens, in US dollars: input,cached input,output",
     "LLM_DAILY_TOKENS": "most tokens a user may spend in a UTC day",
     "LLM_DAILY_COST": "most US dollars all users together may spend in a UTC day; 0 has no limit",

@@ -131,10 +131,11 @@ def number_word(text: str) -> str | None:
     plain = _plain(text)
     joined = _INNER_BREAK.sub("", plain)
     strung = _STRUNG.search(plain)
-    for found in (_NUMBER_WORDS.search(plain), _NUMBER_WORDS.search(joined), _ROMAN.search(plain)):
-        if found:
-            return found[0]
-    return strung[0] if strung else None
+    spelt = _NUMBER_WORDS.search(plain)
+    if spelt is None and joined != plain:
+        spelt = _NUMBER_WORDS.search(joined)
+    found = spelt or _ROMAN.search(plain) or strung
+    return found[0] if found else None
 
 
 def _check_references(sentence: str, facts: Mapping[str, Citable]) -> list[Violation]:

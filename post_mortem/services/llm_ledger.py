@@ -28,16 +28,29 @@ from post_mortem.models import LLMAnswer, LLMCall, LLMSpend
 
 _NOTHING: Final = Decimal(0)
 EVERYBODY: Final = "all"
+_INTERACTIVE_SECONDS: Final = 25.0
 
 
 def llm_config() -> LLMConfig:
     """The operator's settings as the library takes them; without a model, or paused, disabled."""
     if settings.LLM_PAUSED:
         return LLMConfig()
+    return configured(settings.LLM_MODEL)
+
+
+def configured(model: str) -> LLMConfig:
+    """As `llm_config`, for a model of that name and paused or not."""
+    seconds = settings.LLM_TIMEOUT
     return LLMConfig(
-        model=settings.LLM_MODEL,
+        model=model,
         api_key=settings.OPENAI_API_KEY,
         base_url=settings.OPENAI_BASE_URL,
+        concurrency=settings.LLM_CONCURRENCY,
+        background_seconds=seconds,
+        interactive_seconds=min(_INTERACTIVE_SECONDS, seconds),
+        # A server that does not answer is tried a second time within the same limit.
+        attempt_seconds=seconds * 5 / 8,
+        read_seconds=seconds / 2,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,62 +12,28 @@ import pytest
 from django.test import override_settings
 
 from benchmarks._model import answer_of, honest_answer
-from llm import openai_compatible
-from llm.breaker import BREAKER
 from llm.config import LLMConfig
 from post_mortem.core.grounding import SLOT
 from post_mortem.models import InsightAudit, LLMAnswer, LLMCall, LLMSpend, TradeAnalysis
-from post_mortem.services.audits import run_autopsy
 from post_mortem.services.model_narratives import word_narratives
 from post_mortem.services.narratives import narrate_audits
 from tests.llm.replies import ROWS
 from tests.llm.server import FaultServer
-from tests.services.factories import (
-    MONDAY,
-    make_account,
-    make_candles,
-    make_instrument,
-    make_signal,
-    make_trade,
-    price,
-    walk,
-)
+from tests.services.model_world import NOW, make_audits, model_server
 
-NOW = datetime(2024, 5, 8, tzinfo=UTC)
 TRADES = 3
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
-    BREAKER.reset()
-    openai_compatible._DIALECTS.clear()
-    with FaultServer(answer=honest_answer) as running:
+    with model_server() as running:
         yield running
-    BREAKER.reset()
 
 
 @pytest.fixture
 def audits() -> list[int]:
-    account, instrument = make_account(), make_instrument()
-    closes = walk(12_000, seed=4)
-    make_candles(instrument, closes)
-    for i in range(TRADES):
-        bar = 8_000 + 700 * i
-        entry = int(closes[bar - 1])
-        levels = {"stop_loss": price(entry - 60), "take_profit": price(entry + 120)}
-        signal = make_signal(
-            account,
-            instrument,
-            time=MONDAY + timedelta(minutes=bar),
-            entry_price=price(entry),
-            **levels,
-        )
-        make_trade(signal, closed_at=signal.time + timedelta(hours=3))
-    ids = run_autopsy(account_ids=[account.pk], now=NOW).audit_ids
-    narrate_audits(audit_ids=ids)
-    lost_first = TradeAnalysis.objects.order_by("-audit__outcome", "pk")
-    return list(lost_first.values_list("audit_id", flat=True))
+    return make_audits(TRADES)
 
 
 def config(server: FaultServer, **changes: Any) -> LLMConfig:
