@@ -6,12 +6,14 @@ group that touches no barrier loses nothing: excursions and drawdown stay exact.
 
 `walk` moves many cases forward in lockstep. A case skips the largest group that starts where it
 stands, ends inside its window and touches nothing; a group that touches is entered instead. Where
-numba is installed, a large batch is walked by `compiled.py` instead, with the same answers.
+numba is installed, a large batch is walked by `compiled.py` instead; a few cases are looked for in
+their bars one by one, which takes less than an index. The answers are the same.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,9 @@ _CHUNK = 1 << 13  # cases that move together: their working arrays stay in the c
 _COMPACT_EVERY = 6
 # Loading numba and its cached machine code takes a second, as long as this many cases without it.
 COMPILED_FROM = 2_000_000
+# Up to so many cases, with so many bars in all their windows, an index costs more than it saves.
+_SCANNED_CASES = 16
+_SCANNED_BARS = 100_000
 
 
 def _largest_group(up_to: int, starts: bool) -> I8:
@@ -57,6 +62,18 @@ class BlockIndex:
     fall: Prices
     offset: I64
     beyond: int  # larger than any price, either sign
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """Highs and lows of one series. The index over them is built when a walk first needs it."""
+
+    high: I64
+    low: I64
+
+    @cached_property
+    def index(self) -> BlockIndex:
+        return build_index(self.high, self.low)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,10 +114,12 @@ def _grouped(
     fall: Prices,
     beyond: int,
 ) -> tuple[Prices, Prices, Prices]:
-    missing = -high.size % _FAN
+    size = -(-high.size // _FAN) * _FAN
 
     def rows(column: Prices, fill: int) -> Prices:
-        return np.pad(column, (0, missing), constant_values=fill).reshape(-1, _FAN)
+        filled = np.full(size, fill, column.dtype)
+        filled[: column.size] = column
+        return filled.reshape(-1, _FAN)
 
     highs, lows, falls = rows(high, -beyond), rows(low, beyond), rows(fall, 0)
     best = np.maximum.accumulate(highs, axis=1)
@@ -120,7 +139,7 @@ def worth_compiling(cases: int) -> bool:
 
 
 def walk(
-    index: BlockIndex,
+    bars: Bars,
     first: I64,
     end: I64,
     stop: I64,
@@ -131,8 +150,8 @@ def walk(
     """First touch of low <= stop or high >= target among bars [first, end), for every case.
 
     All arguments have shape (n,); `end` <= number of bars; a barrier beyond every price is none.
-    `compiled`: whether to walk with numba (ImportError where it is not installed); None: where it
-    is installed and the batch is worth it.
+    `compiled`: whether to walk with numba (ImportError where it is not installed) or in lockstep;
+    None: whichever is quickest for the batch.
     """
     n = first.size
     out = Walk(
@@ -144,6 +163,11 @@ def walk(
         np.full(n, -1, np.int64),
         np.full(n, -1, np.int64),
     )
+    if compiled is None and _worth_scanning(first, end):
+        for row in np.flatnonzero(first < end).tolist():
+            _scan(bars, row, int(first[row]), int(end[row]), stop[row], target[row], out)
+        return out
+    index = bars.index
     if worth_compiling(n) if compiled is None else compiled:
         from .compiled import walk_cases
 
@@ -157,6 +181,27 @@ def walk(
     out.high_bar[todo] = _first_bar(index, index.high, out.high_bar[todo])
     out.low_bar[todo] = _first_bar(index, index.low, out.low_bar[todo])
     return out
+
+
+def _worth_scanning(first: I64, end: I64) -> bool:
+    if first.size > _SCANNED_CASES:
+        return False
+    return int(np.maximum(end - first, 0).sum()) <= _SCANNED_BARS
+
+
+def _scan(bars: Bars, row: int, first: int, end: int, stop: Any, target: Any, out: Walk) -> None:
+    """One case, bar by bar."""
+    high, low = bars.high[first:end], bars.low[first:end]
+    stopped, reached = low <= stop, high >= target
+    touches = stopped | reached
+    last = int(touches.argmax())
+    if touches[last]:
+        out.bar[row], out.hit[row] = first + last, stopped[last] + 2 * reached[last]
+        high, low = high[: last + 1], low[: last + 1]
+    top, bottom = int(high.argmax()), int(low.argmin())
+    out.high[row], out.low[row] = high[top], low[bottom]
+    out.high_bar[row], out.low_bar[row] = first + top, first + bottom
+    out.fall[row] = (np.maximum.accumulate(high)[:-1] - low[1:]).max(initial=0)
 
 
 def _walk_chunk(

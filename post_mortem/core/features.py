@@ -188,6 +188,8 @@ def seasonality(market: Market, r: F64) -> F64:
     if n < 3:
         return np.ones(n)
     bucket, days = _buckets(time)
+    if days <= SEASON_LEAST_DAYS:
+        return np.ones(n)
     one_bar = np.zeros(n, bool)
     one_bar[1:] = np.diff(time) == market.bar_ns
     pair = one_bar.copy()
@@ -217,6 +219,8 @@ def usual_of_hour(time: I64, values: F64) -> F64:
     if not time.size:
         return np.zeros(0)
     bucket, days = _buckets(time)
+    if days <= SEASON_LEAST_DAYS:
+        return np.full(time.size, np.nan)
     order = np.lexsort((values, bucket))
     ranked = values[order]
     count = np.bincount(bucket, minlength=days * 24)

@@ -14,7 +14,7 @@ something open ([{"timeframe", "point", "bars": [opens of those bars], "candles"
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from decimal import Decimal
 
@@ -52,6 +52,7 @@ from .types import (
 __all__ = ["SCHEMA", "dump_case", "label_json", "parse_case", "read_case"]
 
 _NAN = float("nan")
+_SETUP_NUMBERS = {name: i for i, name in enumerate(SETUPS)}
 
 
 def read_case(text: str | bytes) -> CaseBatch:
@@ -285,41 +286,37 @@ def _is_outside(batch: CaseBatch, price: F64, time: I64, direction: int) -> bool
 # --- histories -----------------------------------------------------------------------------------
 
 
-def _span(rows: Sequence[object] | None) -> tuple[I64, I64]:
-    missing = rows is None
-    return np.array([-1 if missing else 0]), np.array([-1 if rows is None else len(rows)])
+def _span(count: int | None) -> tuple[I64, I64]:
+    missing = count is None
+    return np.array([-1 if missing else 0]), np.array([-1 if count is None else count])
 
 
 def _model_history(top: Fields) -> ModelHistory:
-    rows = top.children("model_history")
-    found = rows or []
-    return ModelHistory(
-        np.array([row.number("score") for row in found], np.float64),
-        np.array([row.flag("won") for row in found], np.bool_),
-        *_span(rows),
-    )
+    rows = top.rows("model_history")
+    if rows is None:
+        return ModelHistory(np.zeros(0), np.zeros(0, np.bool_), *_span(None))
+    return ModelHistory(rows.numbers("score"), rows.flags("won"), *_span(len(rows)))
 
 
 def _setup_history(top: Fields) -> SetupHistory:
-    rows = top.children("setup_history")
-    found = rows or []
-    numbered = {name: i for i, name in enumerate(SETUPS)}
+    rows = top.rows("setup_history")
+    if rows is None:
+        return SetupHistory(np.zeros(0, np.int8), np.zeros(0, np.bool_), np.zeros(0), *_span(None))
     return SetupHistory(
-        np.array([row.choice("setup", numbered) for row in found], np.int8),
-        np.array([row.flag("won") for row in found], np.bool_),
-        np.array([row.maybe_number("reward_risk") for row in found], np.float64),
-        *_span(rows),
+        np.array(rows.choices("setup", _SETUP_NUMBERS), np.int8),
+        rows.flags("won"),
+        rows.numbers("reward_risk", gaps=True),
+        *_span(len(rows)),
     )
 
 
 def _trade_log(top: Fields, entry_time: int) -> TradeLog:
     """Earlier trades by exit time; those that closed after the entry are not of the past."""
-    rows = top.children("trade_log")
-    timed = [(row.time("exit_time"), row) for row in rows or []]
-    past = sorted((item for item in timed if item[0] <= entry_time), key=lambda item: item[0])
-    return TradeLog(
-        np.array([time for time, _ in past], np.int64),
-        np.array([row.maybe_number("r") for _, row in past], np.float64),
-        np.array([row.maybe_number("quantity") for _, row in past], np.float64),
-        *_span(None if rows is None else past),
-    )
+    rows = top.rows("trade_log")
+    if rows is None:
+        return TradeLog(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), *_span(None))
+    time = np.array(rows.times("exit_time"), np.int64)
+    order = np.argsort(time, kind="stable")
+    past = order[time[order] <= entry_time]
+    r, quantity = (rows.numbers(name, gaps=True)[past] for name in ("r", "quantity"))
+    return TradeLog(time[past], r, quantity, *_span(past.size))

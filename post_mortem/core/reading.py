@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import NoneType
 from typing import NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trading.core.candles import F64, I64
 from trading.core.errors import UserError
@@ -65,8 +66,7 @@ def _plain(items: Sequence[object]) -> F64 | None:
         column = np.array(items, np.float64)
     except OverflowError:
         return None
-    gaps = sum(item is None for item in items)
-    return column if int(np.isfinite(column).sum()) + gaps == column.size else None
+    return column if int(np.isfinite(column).sum()) + items.count(None) == column.size else None
 
 
 def sequence(value: object, path: str, length: int | None = None) -> Sequence[object]:
@@ -202,6 +202,11 @@ class Fields:
             refuse("bad_type", f"expected true or false, got {_shown(value)}", self.at(name))
         return value
 
+    def rows(self, name: str) -> Rows | None:
+        """A list of objects to be read column by column, None where null or absent."""
+        value = self.get(name)
+        return None if value is None else Rows(value, self.at(name))
+
     def child(self, name: str) -> Fields:
         return Fields(self.must(name), self.at(name))
 
@@ -212,3 +217,52 @@ class Fields:
             return None
         items = sequence(value, self.at(name))
         return [Fields(item, f"{self.at(name)}[{i}]") for i, item in enumerate(items)]
+
+
+class Rows:
+    """A list of objects, read a column at a time. A column that is not plain is read again value by
+    value, so that the refusal names the row and the field."""
+
+    def __init__(self, value: object, path: str) -> None:
+        self.path = path
+        self.items = sequence(value, path)
+        for i, item in enumerate(self.items):
+            if type(item) is not dict:
+                Fields(item, f"{path}[{i}]")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def numbers(self, name: str, *, gaps: bool = False) -> F64:
+        """Finite numbers; with `gaps`, null or absent becomes NaN."""
+        found = self._column(name)
+        if set(map(type, found)) <= ({float, int, NoneType} if gaps else {float, int}):
+            plain = _plain(found)
+            if plain is not None:
+                return plain
+        return np.array(
+            [row.maybe_number(name) if gaps else row.number(name) for row in self._each()],
+            np.float64,
+        )
+
+    def flags(self, name: str) -> NDArray[np.bool_]:
+        found = self._column(name)
+        if not set(map(type, found)) <= {bool}:
+            found = [row.flag(name) for row in self._each()]
+        return np.array(found, np.bool_)
+
+    def choices(self, name: str, choices: Mapping[str, int]) -> list[int]:
+        """The number of each named choice."""
+        found = self._column(name)
+        if all(type(word) is str and word in choices for word in found):
+            return [choices[word] for word in found]  # type: ignore[index]
+        return [row.choice(name, choices) for row in self._each()]
+
+    def times(self, name: str) -> list[int]:
+        return [row.time(name) for row in self._each()]
+
+    def _column(self, name: str) -> list[object]:
+        return [item.get(name) for item in self.items]  # type: ignore[attr-defined]
+
+    def _each(self) -> Iterator[Fields]:
+        return (Fields(item, f"{self.path}[{i}]") for i, item in enumerate(self.items))

@@ -27,7 +27,7 @@ from trading.core.candles import F64, I64, Candles, mirror
 from trading.core.sessions import expected_bars
 from trading.core.units import scaled, to_half_points
 
-from .blocks import BlockIndex, Walk, build_index, walk
+from .blocks import Bars, Walk, walk
 from .types import NO_STOP, NO_TARGET, NO_TIME, Bool, CaseBatch, Paths
 
 LIMIT, STOP_ENTRY = 1, 2
@@ -45,8 +45,8 @@ class _Side:
     entry_open: I64
     entry_high: I64
     entry_low: I64
-    index: BlockIndex
-    entry_index: BlockIndex
+    bars: Bars
+    entry_bars: Bars
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,9 +170,9 @@ def _side(candles: Candles, side: int, window: _Window, rows: I64) -> _Side:
     turned = used if side > 0 else mirror(used)
     quotes = turned.quotes
     if quotes is None:
-        index = build_index(turned.high, turned.low)
+        bars = Bars(turned.high, turned.low)
         columns = (turned.open, turned.high, turned.low)
-        return _Side(base, *columns, *columns, index, index)
+        return _Side(base, *columns, *columns, bars, bars)
     return _Side(
         base,
         quotes.bid_open,
@@ -181,8 +181,8 @@ def _side(candles: Candles, side: int, window: _Window, rows: I64) -> _Side:
         quotes.ask_open,
         quotes.ask_high,
         quotes.ask_low,
-        build_index(quotes.bid_high, quotes.bid_low),
-        build_index(quotes.ask_high, quotes.ask_low),
+        Bars(quotes.bid_high, quotes.bid_low),
+        Bars(quotes.ask_high, quotes.ask_low),
     )
 
 
@@ -208,7 +208,7 @@ def _replay_side(
         limit = batch.entry_kind[rows[orders]] == LIMIT
         _enter_orders(view, fills, orders, limit, stop, target, first, touched, stopped_at_fill)
     end = np.where(first < 0, -1, last + 1)
-    found = walk(view.index, first, end, stop, target, compiled=compiled)
+    found = walk(view.bars, first, end, stop, target, compiled=compiled)
     _write(batch, view, rows, first, last, stop, found, paths)
     paths.skipped_touch[rows] = touched
     _write_fill_stops(batch, view, rows, stopped_at_fill, stop, paths)
@@ -239,7 +239,7 @@ def _fill_orders(
     limit = batch.entry_kind[rows] == LIMIT
     level = to_half_points(batch.side[rows] * batch.entry_price[rows], batch.market.point, limit)
     below, above = np.where(limit, level, NO_STOP), np.where(limit, NO_TARGET, level)
-    bar = walk(view.entry_index, first, last + 1, below, above, compiled=compiled).bar
+    bar = walk(view.entry_bars, first, last + 1, below, above, compiled=compiled).bar
     opened = view.entry_open[np.maximum(bar, 0)]
     at = np.maximum(skipped, 0)
     could = np.where(limit, view.entry_low[at] <= level, view.entry_high[at] >= level)

@@ -105,7 +105,10 @@ class _Bull:
 
 def detect(candles: Candles) -> SetupEvents:
     """All setups of a series of n bars, O(n)."""
-    up, down = _structures(candles)
+    return _events(*_structures(candles))
+
+
+def _events(up: _Bull, down: _Bull) -> SetupEvents:
     kinds = _break_kinds(up.breaks, down.breaks)
     rows = []
     for direction, bull, other in ((1, up, down), (-1, down, up)):
@@ -326,8 +329,8 @@ def verify(
     )
     if not bool(checked.any()):
         return out
-    events = detect(candles)
     structures = _structures(candles)
+    events = _events(*structures)
     for setup in np.flatnonzero(checked.any(axis=0)):
         for direction in (1, -1):
             rows = np.flatnonzero(checked[:, setup] & (side == direction))

@@ -115,7 +115,7 @@ def run_autopsy(
     chosen = groups(selection)
     signals = sum(group.signals for group in chosen)
     large = signals > _LARGE_RUN
-    compiled = worth_compiling(signals * len(selection.horizons))
+    compiled = worth_compiling(signals * len(selection.horizons)) or None
     with (
         collector_at_rest(active=large),
         WriteBehind[Written](active=large and can_write_behind()) as writer,
@@ -170,7 +170,7 @@ class _Run:
     guard: Guard | None
     progress: Progress | None
     writer: WriteBehind[Written]
-    compiled: bool
+    compiled: bool | None
     summary: RunSummary = field(default_factory=RunSummary)
 
     def __post_init__(self) -> None:

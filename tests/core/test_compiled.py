@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from post_mortem.core import blocks, compiled
-from post_mortem.core.blocks import Walk, build_index, walk, worth_compiling
+from post_mortem.core.blocks import Bars, Walk, walk, worth_compiling
 from post_mortem.core.replay import replay
 from tests.core.cases import batch, market
 from tests.core.test_replay import random_candles, random_row, same_paths
@@ -35,7 +35,7 @@ def walked(seed: int, bars: int, step: int, *, compiled: bool | None, offset: in
     stop = np.where(rng.random(60) < 0.1, np.iinfo(np.int64).min, at - far[0])
     target = np.where(rng.random(60) < 0.1, np.iinfo(np.int64).max, at + far[1])
     moved = (np.where(np.abs(level) > 2**62, level, level + offset) for level in (stop, target))
-    return walk(build_index(high + offset, low + offset), first, end, *moved, compiled=compiled)
+    return walk(Bars(high + offset, low + offset), first, end, *moved, compiled=compiled)
 
 
 def assert_same(a: Walk, b: Walk) -> None:

@@ -6,6 +6,8 @@ import gzip
 import io
 import json
 import os
+import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,8 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from post_mortem.core import blocks
+from post_mortem.core import compiled as compiled_walk
 from post_mortem.core.diagnose import diagnose_case
 from post_mortem.core.types import CAUSES
 from tests.core import simulate
@@ -151,24 +155,84 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert "[no_such_file]" in str(refused.value)
 
 
-def test_the_same_bytes_everywhere_and_without_a_database(file: Path) -> None:
-    """Other hash seeds, time zones and locales; a database address where nothing answers."""
-    outputs = {run(file)}
-    for seed, zone in (("0", "Asia/Kolkata"), ("4", "America/New_York")):
-        changes = {
-            "PYTHONHASHSEED": seed,
-            "TZ": zone,
-            "LC_ALL": "de_DE.UTF-8",
-            "DATABASE_URL": "postgres://nobody:none@127.0.0.1:1/none",
-        }
-        outputs.add(
-            subprocess.run(
-                [sys.executable, "manage.py", "diagnose", str(file)],
-                cwd=ROOT,
-                env=os.environ | changes,
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-        )
+def elsewhere(file: Path, **environment: str) -> str:
+    """What the command prints in a process of its own, with a database where nothing answers."""
+    nowhere = {"DATABASE_URL": "postgres://nobody:none@127.0.0.1:1/none"}
+    return subprocess.run(
+        [sys.executable, "manage.py", "diagnose", str(file)],
+        cwd=ROOT,
+        env=os.environ | nowhere | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def german(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A locale with decimal commas, made here where the system has its sources; else none."""
+    folder = tmp_path_factory.mktemp("locales")
+    tool = shutil.which("localedef")
+    if tool:
+        made = [tool, "-i", "de_DE", "-f", "UTF-8", str(folder / "de_DE.UTF-8")]
+        subprocess.run(made, check=False, capture_output=True)
+    if not (folder / "de_DE.UTF-8").is_dir():
+        return {"LC_ALL": "C"}
+    return {"LC_ALL": "de_DE.UTF-8", "LOCPATH": str(folder)}
+
+
+def test_the_same_bytes_everywhere_and_without_a_database(
+    file: Path, tmp_path: Path, german: dict[str, str]
+) -> None:
+    """Other hash seeds, time zones and locales; no numba; a database where nothing answers."""
+    without = tmp_path / "without"
+    (without / "numba").mkdir(parents=True)
+    (without / "numba" / "__init__.py").write_text("raise ImportError('not installed here')\n")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    outputs = {
+        run(file),
+        elsewhere(file, PYTHONHASHSEED="0", TZ="Asia/Kolkata", **german),
+        elsewhere(file, PYTHONHASHSEED="4", TZ="America/New_York", **ascii_only),
+        elsewhere(file, PYTHONPATH=str(without)),
+    }
     assert len(outputs) == 1
+
+
+def test_the_order_of_cases_does_not_matter(file: Path, cases: list[dict[str, Any]]) -> None:
+    """An answer depends on its own case: shuffled, and each asked twice in one run."""
+    lines = file.read_text().splitlines()
+    answers = dict(zip(lines, run(file).splitlines(), strict=True))
+    shuffled = 2 * lines
+    random.Random(5).shuffle(shuffled)
+    file.write_text("\n".join(shuffled) + "\n")
+    assert run(file).splitlines() == [answers[line] for line in shuffled]
+
+
+def test_numba_the_lockstep_and_the_scan_give_the_same_answers(
+    cases: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanned = [diagnose_case(case) for case in cases]
+    monkeypatch.setattr(blocks, "_SCANNED_CASES", -1)
+    assert [diagnose_case(case) for case in cases] == scanned
+    walks: list[int] = []
+
+    def walked(*columns: Any) -> None:
+        walks.append(columns[5].size)
+        compiled(*columns)
+
+    compiled = compiled_walk.walk_cases
+    monkeypatch.setattr(compiled_walk, "walk_cases", walked)
+    monkeypatch.setattr(blocks, "COMPILED_FROM", 1)
+    assert [diagnose_case(case) for case in cases] == scanned
+    assert walks
+
+
+def test_a_long_window_is_walked_by_its_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[int] = []
+    build = blocks.build_index
+    monkeypatch.setattr(
+        blocks, "build_index", lambda high, low: built.append(high.size) or build(high, low)
+    )
+    monkeypatch.setattr(blocks, "_SCANNED_BARS", 4)
+    diagnose_case(simulate.make_case(3, "unknown"))
+    assert built

@@ -84,6 +84,7 @@ def test_replay_equals_the_loop(seed: int, n: int, step: int, quotes: bool) -> N
     one = batch(where, *rows)
     paths = replay(one, compiled=False)
     same_paths(replay(one, compiled=True), paths)
+    same_paths(replay(one), paths)
     for i, row in enumerate(rows):
         expected = Oracle(where, row).path()
         got = {name: getattr(paths, name)[i].item() for name in COMPARED}
