@@ -39,7 +39,7 @@ class LogisticFit:
 
 def logistic(log_odds: F64) -> F64:
     """Probability of each log-odds, without overflow."""
-    bounded = np.clip(log_odds, -_LARGEST_LOG_ODDS, _LARGEST_LOG_ODDS)
+    bounded = np.minimum(np.maximum(log_odds, -_LARGEST_LOG_ODDS), _LARGEST_LOG_ODDS)
     result: F64 = 1.0 / (1.0 + np.exp(-bounded))
     return result
 

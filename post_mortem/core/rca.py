@@ -56,10 +56,11 @@ def diagnose(
     if not rows.size:
         nothing = tuple(_nothing(cause, n) for cause in CAUSES)
         return Diagnosis(nothing, np.zeros((n, len(CAUSES)), np.int8), np.zeros(n, bool))
+    whole = rows.size == n
     context = measure(
-        take(batch, rows),
-        take(paths, rows),
-        take(labels, rows),
+        batch if whole else take(batch, rows),
+        paths if whole else take(paths, rows),
+        labels if whole else take(labels, rows),
         market_features(batch.market) if features is None else features,
         calibration,
     )

@@ -174,7 +174,7 @@ def read_record(blob: bytes) -> RecordView:
 
 def _steps(values: NDArray[np.generic], per_one: int | I64) -> I32:
     scaled = np.asarray(values, np.float64) * per_one
-    held = np.clip(np.rint(scaled), -LARGEST, LARGEST)
+    held = np.minimum(np.maximum(np.rint(scaled), -LARGEST), LARGEST)
     return np.where(np.isnan(held), UNKNOWN, held).astype("<i4")
 
 
@@ -192,19 +192,27 @@ def _halves(values: I64) -> list[I32]:
 
 
 def _write_cause(table: I32, finding: Findings, rank: NDArray[np.int8]) -> None:
+    facts = (finding.facts[spec.key] for spec in FACTS[finding.cause])
+    numbers = _steps(
+        np.stack([finding.strength, finding.posterior, *facts]), _PER_ONE[finding.cause]
+    )
     table[0] = finding.status
-    table[1] = _steps(finding.strength, STEPS_PER_ONE)
-    table[2] = _steps(finding.posterior, STEPS_PER_ONE)
+    table[1:3] = numbers[:2]
     table[3] = finding.confidence
     table[4] = rank
     table[5] = finding.missing
-    specs = FACTS[finding.cause]
-    facts = np.stack([finding.facts[spec.key] for spec in specs])
-    table[len(_CAUSE_HEAD) :] = _steps(facts, np.array([[_per_one(spec)] for spec in specs]))
+    table[len(_CAUSE_HEAD) :] = numbers[2:]
 
 
 def _per_one(spec: FactSpec) -> int:
     return 1 if spec.unit in WHOLE_UNITS else STEPS_PER_ONE
+
+
+# Of strength, posterior and the facts of each cause: a column.
+_PER_ONE = {
+    cause: np.array([[STEPS_PER_ONE], [STEPS_PER_ONE], *([_per_one(spec)] for spec in specs)])
+    for cause, specs in FACTS.items()
+}
 
 
 # --- reading ----------------------------------------------------------------------------------

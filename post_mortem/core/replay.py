@@ -299,9 +299,14 @@ def _write(
 def _gap(batch: CaseBatch, view: _Side, rows: I64, bar: I64, stopped: Bool, stop: I64) -> Bool:
     """Stopped by a bar that opened beyond the stop (at it is no gap)."""
     opened = view.open[np.maximum(bar, 0)]
-    exact = batch.side[rows] * scaled(np.nan_to_num(batch.stop_price[rows]), batch.market.point)
+    exact = batch.side[rows] * scaled(_known(batch.stop_price[rows]), batch.market.point)
     between = stopped & (opened == stop) & (exact > stop)
     result: Bool = between | (stopped & (opened < stop))
+    return result
+
+
+def _known(prices: F64) -> F64:
+    result: F64 = np.where(np.isnan(prices), 0.0, prices)
     return result
 
 

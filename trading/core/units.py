@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from .candles import F64, GRID_TOLERANCE, I64
 
 _LARGEST = 2.0**61  # far beyond any price, and sums of two still fit 64 bits
+_NEAR = float(GRID_TOLERANCE)
+_DIRT = 4 * float(np.finfo(np.float64).eps)
 
 
 @lru_cache(maxsize=256)
@@ -35,7 +37,7 @@ def scaled(prices: F64, point: Decimal) -> F64:
     numerator, denominator = _half_point(point)
     value = prices * float(denominator) / float(numerator)
     nearest = np.rint(value)
-    tolerance = np.maximum(float(GRID_TOLERANCE), np.abs(value) * 4 * np.finfo(np.float64).eps)
+    tolerance = np.maximum(_NEAR, np.abs(value) * _DIRT)
     result: F64 = np.where(np.abs(value - nearest) <= tolerance, nearest, value)
     return result
 

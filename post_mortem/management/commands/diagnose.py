@@ -24,6 +24,8 @@ from trading.management.base import InquestCommand, Summary
 
 class Command(InquestCommand):
     help = "Label portable cases and rank the causes of their losses; needs no database."
+    # They would load every page and every model of the API to answer a file.
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, help="cases, one JSON object a line (.jsonl, .gz)")
