@@ -20,6 +20,8 @@ from post_mortem.services.model_narratives import (
     word_narratives,
 )
 from post_mortem.services.narratives import narrate_audits
+from post_mortem.services.pattern_words import WORDS, request_words, word_patterns, word_plan
+from post_mortem.services.patterns import PATTERNS, identify_patterns, request_due_patterns
 from post_mortem.services.requests import ANALYSES
 from trading.core.errors import InquestError, RetryLaterError
 from trading.models import Account
@@ -108,9 +110,11 @@ def _run(claim: Claim, handlers: Mapping[str, Handler], clock: Callable[[], Any]
 
 
 def _follow_up(claim: Claim) -> None:
-    """After the last audits of a job: fits that enough new outcomes make due."""
+    """After the last audits of a job: fits and searches that enough new outcomes make due."""
     if claim.kind in (ANALYSES, AUTOPSY) and jobs.has_ended(claim.job_pk):
-        request_attribution(account=Account.objects.get(pk=claim.account_id))
+        account = Account.objects.get(pk=claim.account_id)
+        request_attribution(account=account)
+        request_due_patterns(account=account)
 
 
 def _give_back(claim: Claim, clock: Callable[[], Any]) -> None:
@@ -177,9 +181,36 @@ def _narratives(claim: Claim, hold: Hold) -> ItemResult:
     return ItemResult(data=done.as_dict())
 
 
+def _patterns(claim: Claim, hold: Hold) -> ItemResult:
+    """Search one account for patterns: the payload is {"account": id}."""
+    account = Account.objects.get(pk=claim.payload["account"])
+    hold()
+    done = identify_patterns(
+        account=account,
+        time_period=claim.params["time_period"],
+        min_trades=claim.params["min_trades"],
+        now=timezone.now(),
+        guard=hold,
+    )
+    request_words(account=account, patterns=done.found)
+    return ItemResult(data=done.as_dict())
+
+
+def _words(claim: Claim, hold: Hold) -> ItemResult:
+    """Let a model word patterns or a plan: {"patterns": [ids]} or {"plan": id}."""
+    hold()
+    now = timezone.now()
+    if "plan" in claim.payload:
+        return ItemResult(data=word_plan(plan_id=claim.payload["plan"], now=now).as_dict())
+    done = word_patterns(pattern_ids=claim.payload["patterns"], now=now)
+    return ItemResult(data=done.as_dict())
+
+
 HANDLERS: dict[str, Handler] = {
     ANALYSES: _analyses,
     ATTRIBUTION: _attribution,
     AUTOPSY: _autopsy,
     NARRATIVES: _narratives,
+    PATTERNS: _patterns,
+    WORDS: _words,
 }

@@ -1,6 +1,6 @@
 from django.urls import path, register_converter
 
-from . import analyses, attribution, audits, jobs, recommendations, reviews
+from . import analyses, attribution, audits, jobs, patterns, plans, recommendations, reviews
 
 
 class IdConverter:
@@ -53,6 +53,11 @@ urlpatterns = [
         audits.AuditReview.as_view(),
         name="api-audit-review",
     ),
+    path("patterns/", patterns.PatternList.as_view(), name="api-patterns"),
+    path("patterns/identify/", patterns.PatternSearch.as_view(), name="api-patterns-identify"),
+    path("patterns/<id:pattern_id>/", patterns.PatternDetail.as_view(), name="api-pattern"),
+    path("improvement-plans/", plans.PlanList.as_view(), name="api-plans"),
+    path("improvement-plans/<id:plan_id>/", plans.PlanDetail.as_view(), name="api-plan"),
     path(
         "recommendations/",
         recommendations.RecommendationList.as_view(),

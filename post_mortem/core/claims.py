@@ -23,7 +23,8 @@ class Ground:
 
     `outcome` and `exit_reason` are the label's, 0 where the text is not about one trade. `side` is
     +1, -1 or 0. `causes` are those that may be named as causes, most likely first. `secrets` are
-    texts that must never appear (a nonce of the prompt)."""
+    texts that must never appear (a nonce of the prompt). `tendency` is that of a pattern: -1 its
+    trades do worse than the others, +1 better, 0 where the text is not about a pattern."""
 
     facts: Mapping[str, Citable]
     outcome: int = 0
@@ -31,6 +32,7 @@ class Ground:
     side: int = 0
     causes: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    tendency: int = 0
 
 
 def _words(*patterns: str) -> re.Pattern[str]:
@@ -66,6 +68,16 @@ _LONG = _words(
 _SHORT = _words(
     r"short (?:trade|position|entry|signal)", r"went short", r"was (?:a )?short", r"the sell",
     r"sold short", r"shorted", r"sell (?:trade|signal|entry)",
+)  # fmt: skip
+_BETTER = _words(
+    r"profitable", r"ma(?:de|kes?|king) money", r"pa(?:id|ys?) off", r"outperform\w*",
+    r"better than", r"(?:an|your|the|real|clear) edge", r"w(?:in|ins|on) more(?: often)?",
+    r"best (?:trades|results|kind)", r"worth (?:more of|doing more)", r"gains? money",
+)  # fmt: skip
+_WORSE = _words(
+    r"unprofitable", r"los(?:t|es?|ing) money", r"underperform\w*", r"worse than",
+    r"(?:a|your|the) leak", r"(?:lose|loses|lost) more(?: often)?",
+    r"worst (?:trades|results|kind)",
 )  # fmt: skip
 # Whatever stands under one of these is not told as having happened to this trade.
 _HEDGED = _words(
@@ -139,6 +151,8 @@ def check_sentence(sentence: str, ground: Ground) -> list[Violation]:
     if match := _MONEY_MOVES.search(words):
         found.append(Violation("forbidden_advice", match[0]))
     found.extend(_wrong_nouns(sentence, ground))
+    if ground.tendency:
+        found.extend(_wrong_tendency(words, ground.tendency))
     if ground.outcome:
         parts = _PARTS.split(_LABELS.sub(_as_code, _SURE.sub(" ", words)))
         for part, following in zip(parts, [*parts[1:], ""], strict=True):
@@ -146,6 +160,15 @@ def check_sentence(sentence: str, ground: Ground) -> list[Violation]:
             if _THIS.search(part) or not _OTHERS.search(part):
                 found.extend(_contradictions(part, ground))
     return found
+
+
+def _wrong_tendency(words: str, tendency: int) -> Iterable[Violation]:
+    """A losing pattern told as a winning one, or the other way round."""
+    pattern = _BETTER if tendency < 0 else _WORSE
+    for match in pattern.finditer(words):
+        if not _HEDGED.search(_leading(words, match)):
+            yield Violation("says_better" if tendency < 0 else "says_worse", match[0])
+            return
 
 
 _Check = tuple[str, re.Pattern[str], Callable[[Ground], bool]]

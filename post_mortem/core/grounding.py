@@ -93,6 +93,11 @@ def citations(text: str) -> list[str]:
     return list(dict.fromkeys(CITATION.findall(text)))
 
 
+def without_citations(text: str) -> str:
+    """A text as it reads where nobody can follow its citations."""
+    return " ".join(CITATION.sub(" ", text).split()).replace(" .", ".").replace(" ;", ";")
+
+
 def count_slots(value: object) -> int:
     """How many slots the texts of a nested value have."""
     if isinstance(value, str):

@@ -2,9 +2,9 @@
 
 Candidates are the cells of the features that were known at the entry, alone and in pairs, and the
 causes that end trades. None is chosen by looking at results first: every cell with enough trades
-is tried, and Benjamini and Hochberg's step-up over all that were tried decides which count. The
-unit of the test is a stretch of time (a day), because trades of one day share their market. A
-pattern that tells of nearly the same trades as a surer one is left out.
+is tried, and `chance.py` decides which differ from the other trades by more than chance explains
+after correcting for all that were tried. A pattern that tells of nearly the same trades as a surer
+one, or of a part of them, is left out.
 
 R is the measure; a trade without an initial stop has none and takes no part in the test. Shown
 effects are shrunk towards none (a normal prior of 0.15 R), so the best of many is not overtold.
@@ -13,50 +13,46 @@ effects are shrunk towards none (a normal prior of 0.15 R), so the best of many 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtr
+from scipy.special import ndtr
 
 from trading.core.candles import F64, I64
 from trading.core.types import NS_PER_DAY
 
-from .attribution.lift import step_up, wilson
+from .attribution.lift import mean_with_interval, wilson
 from .attribution.matrix import UNKNOWN, FeatureMatrix
+from .chance import chances
+from .strength import Half, Period, clustered_error, halves, periods, recent_mean, trend
 from .types import CAUSE_LABELS
 
 Bool = NDArray[np.bool_]
 
 LEAST_TRADES = 10
-FALSE_DISCOVERIES = 0.10
+FALSE_ALARMS = 0.10  # of desks without any pattern, how many are told of one
 PRIOR_R = 0.15  # standard deviation of true effects that is believed in before any data
 SAME_TRADES = 0.6  # overlap (intersection over union) from which two patterns are one
-HALF_LIFE_NS = 90 * NS_PER_DAY
+PART_OF = 0.8  # share of its trades in a surer one from which a pattern adds nothing
 LEAST_OF_CAUSE = 3
-PERIODS = 4
-_LEAST_STRETCHES = 5
+_LEAST_DAYS = 5
+_MOST_COHORTS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
-    """Trades of one quarter of the time that was looked at; `mean_r` None without trades."""
-
-    start: int
-    stop: int
-    n: int
-    mean_r: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Regime:
-    """Trades of the pattern in one kind of market before the entry."""
+class Cohort:
+    """Trades to compare with: `won` of `n`, R each with a 95 % interval (None under two)."""
 
     words: str
     n: int
-    mean_r: float
+    won: int
+    total_r: float
+    mean_r: float | None
+    r_low: float | None
+    r_high: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,15 +60,17 @@ class Regularity:
     """One pattern. `rows` are the trades (indices) it is about. Rates and shares 0-1, R a trade.
 
     `kind`: conditions (what was known at the entry) or cause. `effect_r` is the shrunk difference
-    of the mean R to the other trades, of a cause the mean R. `confidence` 0-100: how surely the
-    effect has its sign. `q` is the adjusted chance of a false discovery among `tried` candidates;
-    None for a cause, which is counted, not tested.
+    of the mean R to the other trades, of a cause the mean R. `expected_r` with its 95 % range is
+    what one more such trade may be expected to bring: the others' mean and the shrunk effect; None
+    for a cause, which is known only afterwards. `confidence` 0-100: how surely the effect has its
+    sign. `chance`: how often chance gives any of the `tried` candidates so strong; None for a
+    cause, which is counted, not tested. `trend`: stronger, weaker, steady, or "" where that cannot
+    be told.
     """
 
     key: str
     kind: str
     category: str
-    words: str
     parts: tuple[tuple[str, str], ...]
     rows: I64
     n: int
@@ -80,19 +78,24 @@ class Regularity:
     rate: float
     low: float
     high: float
-    other_rate: float
     mean_r: float
-    r_low: float
-    r_high: float
-    other_mean_r: float
-    effect_r: float
+    r_low: float | None
+    r_high: float | None
     total_r: float
+    others: Cohort
+    effect_r: float
+    expected_r: float | None
+    expected_low: float | None
+    expected_high: float | None
     confidence: int
-    q: float | None
+    chance: float | None
     tried: int
     recent_mean_r: float
+    trend: str
+    halves: tuple[Half, Half]
     periods: tuple[Period, ...]
-    regimes: tuple[Regime, ...]
+    regimes: tuple[Cohort, ...]
+    cohorts: tuple[Cohort, ...]
 
     @property
     def is_leak(self) -> bool:
@@ -114,39 +117,79 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Search:
+    """What was found among `n` trades that know their R, over `days` from the first entry to the
+    last; `tried` candidates were tested."""
+
+    found: tuple[Regularity, ...]
+    n: int
+    tried: int
+    days: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Candidate:
-    parts: tuple[tuple[str, str], ...]
-    category: str
-    words: str
-    inside: Bool
+    """Cells of one or two features: (feature, cell)."""
+
+    cells: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What was decided about a candidate; see Regularity."""
+
+    effect: float
+    confidence: int
+    expected: tuple[float, float, float] | None
+    chance: float | None
+    tried: int
 
 
 def find_patterns(
-    sample: Sample, *, least: int = LEAST_TRADES, most: int = 40
+    sample: Sample, *, least: int = LEAST_TRADES, most: int = 40, seed: int = 0
 ) -> tuple[Regularity, ...]:
+    """The patterns alone; see `search`."""
+    return search(sample, least=least, most=most, seed=seed).found
+
+
+def search(sample: Sample, *, least: int = LEAST_TRADES, most: int = 40, seed: int = 0) -> Search:
     """At most `most` patterns, the most costly or valuable first. `least`: trades a pattern needs,
     inside and outside. Fewer than twice as many trades with R give none."""
-    known = np.flatnonzero(np.isfinite(sample.r))
-    if known.size < 2 * least:
-        return ()
+    known = _in_order(sample)
     part = _rows(sample, known)
-    candidates = [c for c in _candidates(part.matrix) if _large_enough(c.inside, least)]
-    tests = [_test(c.inside, part) for c in candidates]
-    q = step_up(np.array([p for p, _, _ in tests], np.float64))
-    order = sorted(range(len(candidates)), key=lambda i: (q[i], tests[i][0], i))
-    chosen: list[int] = []
-    for i in order:
-        if q[i] > FALSE_DISCOVERIES:
-            break
-        if all(_overlap(candidates[i].inside, candidates[j].inside) < SAME_TRADES for j in chosen):
-            chosen.append(i)
-    found = [
-        _regularity(candidates[i], tests[i][1:], float(q[i]), len(candidates), part, known)
-        for i in chosen
-    ]
+    days = float(part.entry[-1] - part.entry[0]) / NS_PER_DAY if known.size else 0.0
+    if known.size < 2 * least:
+        return Search((), int(known.size), 0, days)
+    table = _Table(part.matrix)
+    candidates = [c for c in table.candidates() if _large_enough(table.inside(c), part, least)]
+    judged = chances(map(table.inside, candidates), part.r, part.entry, seed=seed)
+    strength = np.round(np.abs(judged.effect) / judged.error, 6) if candidates else np.zeros(0)
+    # Of two halves of the trades that say the same, the losing one is told.
+    leads = sorted(
+        range(len(candidates)),
+        key=lambda i: (judged.chance[i], -strength[i], judged.effect[i], candidates[i].cells),
+    )
+    told = _distinct(
+        (i for i in leads if judged.chance[i] <= FALSE_ALARMS),
+        lambda i: table.inside(candidates[i]),
+        judged.effect,
+    )
+    found = []
+    for i in told:
+        inside = table.inside(candidates[i])
+        effect, error = float(judged.effect[i]), float(judged.error[i])
+        decided = _decided(inside, part, effect, error, float(judged.chance[i]), len(candidates))
+        found.append(_of_conditions(candidates[i], inside, decided, part, table, known))
     found += _of_causes(part, known)
     found.sort(key=lambda f: (-abs(f.effect_r) * f.n, f.key))
-    return tuple(found[:most])
+    return Search(tuple(found[:most]), int(known.size), len(candidates), days)
+
+
+def _in_order(sample: Sample) -> I64:
+    """Trades that know their R, by entry; nothing depends on the order they were given in."""
+    known = np.flatnonzero(np.isfinite(sample.r))
+    ties = [column.values[known] for column in sample.matrix.columns]
+    return known[np.lexsort((*ties, sample.r[known], sample.entry[known]))]
 
 
 def _rows(sample: Sample, rows: I64) -> Sample:
@@ -161,56 +204,88 @@ def _rows(sample: Sample, rows: I64) -> Sample:
     )
 
 
-def _candidates(matrix: FeatureMatrix) -> Iterator[_Candidate]:
-    """Single cells, then pairs of cells of different groups."""
-    singles = [c for column in matrix.columns for c in _cells(matrix, column.feature.name)]
-    yield from singles
-    groups = {column.feature.name: column.feature.group for column in matrix.columns}
-    for a, b in combinations(singles, 2):
-        if groups[a.parts[0][0]] != groups[b.parts[0][0]]:
-            both = a.inside & b.inside
-            yield _Candidate(
-                (*a.parts, *b.parts), f"{a.category} and {b.category}", f"{a.words} {b.words}", both
-            )
+class _Table:
+    """Cells of all features by name, with their words and groups."""
+
+    def __init__(self, matrix: FeatureMatrix) -> None:
+        self.cells = {c.feature.name: c.cells() for c in matrix.columns}
+        self.words = {c.feature.name: c.cell_words() for c in matrix.columns}
+        self.groups = {c.feature.name: c.feature.group for c in matrix.columns}
+
+    def candidates(self) -> Iterator[_Candidate]:
+        """Single cells, then pairs of cells of different groups."""
+        singles = [
+            (name, int(cell))
+            for name, cells in self.cells.items()
+            for cell in np.unique(cells[cells != UNKNOWN])
+        ]
+        yield from (_Candidate((one,)) for one in singles)
+        for a, b in combinations(singles, 2):
+            if self.groups[a[0]] != self.groups[b[0]]:
+                yield _Candidate((a, b))
+
+    def inside(self, candidate: _Candidate) -> Bool:
+        masks = [self.cells[name] == cell for name, cell in candidate.cells]
+        inside: Bool = np.logical_and.reduce(masks)
+        return inside
+
+    def parts(self, candidate: _Candidate) -> tuple[tuple[str, str], ...]:
+        return tuple((name, self.words[name][cell]) for name, cell in candidate.cells)
+
+    def category(self, candidate: _Candidate) -> str:
+        return " and ".join(self.groups[name] for name, _ in candidate.cells)
 
 
-def _cells(matrix: FeatureMatrix, name: str) -> Iterator[_Candidate]:
-    column = matrix.column(name)
-    cells, words = column.cells(), column.cell_words()
-    for cell in np.unique(cells[cells != UNKNOWN]).tolist():
-        yield _Candidate(((name, words[cell]),), column.feature.group, words[cell], cells == cell)
+def _large_enough(inside: Bool, sample: Sample, least: int) -> bool:
+    if not least <= int(inside.sum()) <= inside.size - least:
+        return False
+    # Trades of few days share their markets: they are few, however many.
+    return int(np.unique(sample.entry[inside] // NS_PER_DAY).size) >= _LEAST_DAYS
 
 
-def _large_enough(inside: Bool, least: int) -> bool:
-    return least <= int(inside.sum()) <= inside.size - least
+def _distinct(ranked: Iterable[int], inside: Callable[[int], Bool], effect: F64) -> list[int]:
+    """Those that tell of other trades than every surer one."""
+    chosen: dict[int, Bool] = {}
+    for i in ranked:
+        mine = inside(i)
+        if not any(
+            _says_the_same(mine, other, effect[i] * effect[j]) for j, other in chosen.items()
+        ):
+            chosen[i] = mine
+    return list(chosen)
 
 
-def _test(inside: Bool, sample: Sample) -> tuple[float, float, float]:
-    """(two-sided p, difference of mean R, its standard error), by sums over days. p is 1 where the
-    trades lie in too few days to tell."""
-    k, n = int(inside.sum()), inside.size
-    a, b = float(sample.r[inside].mean()), float(sample.r[~inside].mean())
-    _, day = np.unique(sample.entry // NS_PER_DAY, return_inverse=True)
-    weight = np.where(inside, (sample.r - a) / k, -(sample.r - b) / (n - k))
-    sums = np.bincount(day, weight)
-    days_inside = int(np.unique(day[inside]).size)
-    error = float(np.sqrt((sums * sums).sum() * sums.size / max(1, sums.size - 1)))
-    if days_inside < _LEAST_STRETCHES or error <= 0:
-        return 1.0, a - b, max(error, 1e-9)
-    t = -abs(a - b) / error
-    return float(2 * stdtr(days_inside - 1, t)), a - b, error
+def _says_the_same(mine: Bool, surer: Bool, same_sign: float) -> bool:
+    both = int((mine & surer).sum())
+    if same_sign > 0:
+        return both >= PART_OF * int(mine.sum()) or _overlap(mine, surer) >= SAME_TRADES
+    return _overlap(mine, ~surer) >= SAME_TRADES
 
 
 def _overlap(a: Bool, b: Bool) -> float:
     return float((a & b).sum()) / max(1, int((a | b).sum()))
 
 
-def shrunk(effect: float, error: float) -> tuple[float, int]:
-    """The effect drawn towards none, and how surely (0-100) it has its sign."""
+def shrunk(effect: float, error: float) -> tuple[float, float, int]:
+    """The effect drawn towards none, its standard deviation, and how surely (0-100) it has its
+    sign."""
     weight = PRIOR_R**2 / (PRIOR_R**2 + error**2)
-    spread = PRIOR_R * error / np.sqrt(PRIOR_R**2 + error**2)
+    spread = PRIOR_R * error / float(np.sqrt(PRIOR_R**2 + error**2))
     sure = float(ndtr(abs(effect * weight) / spread)) if spread > 0 else 1.0
-    return effect * weight, int(np.floor(100 * sure))
+    return effect * weight, spread, int(np.floor(100 * sure))
+
+
+def _decided(
+    inside: Bool, sample: Sample, effect: float, error: float, chance: float, tried: int
+) -> _Judged:
+    # Chance tells what no effect would scatter by; the trades themselves may scatter more.
+    error = max(error, clustered_error(inside, sample.r, sample.entry))
+    drawn, spread, confidence = shrunk(effect, error)
+    others = sample.r[~inside]
+    expected = float(others.mean()) + drawn
+    of_others = float(others.std(ddof=1)) / float(np.sqrt(others.size))
+    half = 1.96 * float(np.hypot(spread, of_others))
+    return _Judged(drawn, confidence, (expected, expected - half, expected + half), chance, tried)
 
 
 def _key(kind: str, parts: Sequence[tuple[str, str]]) -> str:
@@ -218,25 +293,50 @@ def _key(kind: str, parts: Sequence[tuple[str, str]]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _regularity(
-    candidate: _Candidate,
-    test: tuple[float, float],
-    q: float,
-    tried: int,
-    sample: Sample,
-    rows: I64,
+def _of_conditions(
+    candidate: _Candidate, inside: Bool, judged: _Judged, sample: Sample, table: _Table, rows: I64
 ) -> Regularity:
-    effect, confidence = shrunk(*test)
     return _described(
         "conditions",
-        candidate.category,
-        f"Trades {candidate.words}",
-        candidate.parts,
-        candidate.inside,
-        (effect, confidence, q, tried),
+        table.category(candidate),
+        table.parts(candidate),
+        inside,
+        judged,
         sample,
         rows,
+        _compared(candidate, table, sample),
     )
+
+
+def _compared(candidate: _Candidate, table: _Table, sample: Sample) -> tuple[Cohort, ...]:
+    """What to compare with: the parts of a pair alone, the other cells of the one feature."""
+    if len(candidate.cells) == 2:
+        (a, first), (b, second) = candidate.cells
+        one, other = table.cells[a] == first, table.cells[b] == second
+        names = [words for _, words in table.parts(candidate)]
+        masks = {
+            " ".join(names): one & other,
+            f"{names[0]}, not {names[1]}": one & ~other,
+            f"{names[1]}, not {names[0]}": other & ~one,
+            "neither": ~one & ~other,
+        }
+    else:
+        ((name, _),) = candidate.cells
+        cells, words = table.cells[name], table.words[name]
+        masks = {words[c]: cells == c for c in np.unique(cells[cells != UNKNOWN]).tolist()}
+        masks["not known"] = cells == UNKNOWN
+    return _cohorts(masks, sample)
+
+
+def _cohorts(masks: Mapping[str, Bool], sample: Sample) -> tuple[Cohort, ...]:
+    found = [_cohort(words, mask, sample) for words, mask in masks.items() if mask.any()]
+    return tuple(found[:_MOST_COHORTS])
+
+
+def _cohort(words: str, mask: Bool, sample: Sample) -> Cohort:
+    r = sample.r[mask]
+    mean, low, high = mean_with_interval(r)
+    return Cohort(words, int(r.size), int(sample.won[mask].sum()), float(r.sum()), mean, low, high)
 
 
 def _of_causes(sample: Sample, rows: I64) -> Iterator[Regularity]:
@@ -248,88 +348,71 @@ def _of_causes(sample: Sample, rows: I64) -> Iterator[Regularity]:
             continue
         mean = float(sample.r[inside].mean())
         confidence = int(np.floor(100 * float(sample.posterior[inside].mean())))
+        masks = {
+            CAUSE_LABELS[other].lower(): sample.cause == i for i, other in enumerate(sample.causes)
+        }
         yield _described(
             "cause",
             "cause",
-            f"{CAUSE_LABELS[cause]} came first",
             (("cause", cause),),
             inside,
-            (mean, confidence, None, len(sample.causes)),
+            _Judged(mean, confidence, None, None, len(sample.causes)),
             sample,
             rows,
+            _cohorts(masks, sample),
         )
 
 
 def _described(
     kind: str,
     category: str,
-    words: str,
     parts: tuple[tuple[str, str], ...],
     inside: Bool,
-    judged: tuple[float, int, float | None, int],
+    judged: _Judged,
     sample: Sample,
     rows: I64,
+    cohorts: tuple[Cohort, ...],
 ) -> Regularity:
-    effect, confidence, q, tried = judged
-    r, won = sample.r[inside], int(sample.won[inside].sum())
-    n = int(inside.sum())
-    low, high = wilson(won, n)
-    half = 1.96 * float(r.std(ddof=1)) / float(np.sqrt(n)) if n > 1 else float("inf")
-    mean = float(r.mean())
+    mine = _cohort("", inside, sample)
+    low, high = wilson(mine.won, mine.n)
+    expected = judged.expected or (None, None, None)
     return Regularity(
         key=_key(kind, parts),
         kind=kind,
         category=category,
-        words=words,
         parts=parts,
         rows=rows[inside],
-        n=n,
-        won=won,
-        rate=won / n,
+        n=mine.n,
+        won=mine.won,
+        rate=mine.won / mine.n,
         low=low,
         high=high,
-        other_rate=float(sample.won[~inside].mean()),
-        mean_r=mean,
-        r_low=mean - half,
-        r_high=mean + half,
-        other_mean_r=float(sample.r[~inside].mean()),
-        effect_r=effect,
-        total_r=float(r.sum()),
-        confidence=confidence,
-        q=q,
-        tried=tried,
-        recent_mean_r=_recent(sample.entry, sample.r, inside),
-        periods=_periods(sample.entry, sample.r, inside),
+        mean_r=mine.total_r / mine.n,
+        r_low=mine.r_low,
+        r_high=mine.r_high,
+        total_r=mine.total_r,
+        others=_cohort("all others", ~inside, sample),
+        effect_r=judged.effect,
+        expected_r=expected[0],
+        expected_low=expected[1],
+        expected_high=expected[2],
+        confidence=judged.confidence,
+        chance=judged.chance,
+        tried=judged.tried,
+        recent_mean_r=recent_mean(sample.entry, sample.r, inside),
+        trend="" if kind == "cause" else trend(sample.entry, sample.r, inside),
+        halves=halves(sample.entry, sample.r, sample.won, inside),
+        periods=periods(sample.entry, sample.r, sample.won, inside),
         regimes=_regimes(sample, inside),
+        cohorts=cohorts,
     )
 
 
-def _recent(entry: I64, r: F64, inside: Bool) -> float:
-    """Mean R with a weight that halves every 90 days back from the last trade of the sample."""
-    age = (entry.max() - entry[inside]) / HALF_LIFE_NS
-    weight = np.exp2(-age)
-    return float((weight * r[inside]).sum() / weight.sum())
-
-
-def _periods(entry: I64, r: F64, inside: Bool) -> tuple[Period, ...]:
-    first, last = int(entry.min()), int(entry.max()) + 1
-    edges = [first + (last - first) * i // PERIODS for i in range(PERIODS + 1)]
-    result = []
-    for start, stop in zip(edges, edges[1:], strict=False):
-        mine = inside & (entry >= start) & (entry < stop)
-        n = int(mine.sum())
-        result.append(Period(start, stop, n, float(r[mine].mean()) if n else None))
-    return tuple(result)
-
-
-def _regimes(sample: Sample, inside: Bool) -> tuple[Regime, ...]:
+def _regimes(sample: Sample, inside: Bool) -> tuple[Cohort, ...]:
     """By volatility before the entry, where that is known."""
-    names = [column.feature.name for column in sample.matrix.columns]
-    if "volatility" not in names:
+    column = next((c for c in sample.matrix.columns if c.feature.name == "volatility"), None)
+    if column is None:
         return ()
-    found = []
-    for cell in _cells(sample.matrix, "volatility"):
-        mine = inside & cell.inside
-        if mine.any():
-            found.append(Regime(cell.words, int(mine.sum()), float(sample.r[mine].mean())))
-    return tuple(found)
+    cells, words = column.cells(), column.cell_words()
+    masks = {words[c]: inside & (cells == c) for c in np.unique(cells[cells != UNKNOWN]).tolist()}
+    return _cohorts(masks, sample)

@@ -1,7 +1,7 @@
 """The models of the post-mortem app, split by noun."""
 
 from .access import ApiToken, IdempotencyKey
-from .analyses import AnalysisPattern, ImprovementPlan, TradeAnalysis
+from .analyses import AnalysisPattern, ImprovementPlan, PatternSearch, TradeAnalysis
 from .attribution import AttributionReport, AttributionRows
 from .audits import (
     AuditHistory,
@@ -52,6 +52,7 @@ __all__ = [
     "MeasurementPlan",
     "MeetingDecision",
     "ModelVersion",
+    "PatternSearch",
     "RecommendationHistory",
     "RecommendationOccurrence",
     "RecommendationTracking",

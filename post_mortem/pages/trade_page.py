@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from post_mortem.core.evidence import CauseView
 from post_mortem.selectors import filters, trades
+from post_mortem.selectors.patterns import patterns_of
 from post_mortem.selectors.reasons import reason_for
 from post_mortem.selectors.trade_page import Judged, TradePage, trade_page
 from post_mortem.selectors.viewer import Viewer
@@ -73,6 +74,7 @@ def show_page(
         "reason": None if judged is None else reason_for(judged.audit),
         "job": trades.job(viewer, request.GET.get("job", "")),
         "review": None if judged is None else review_part(judged),
+        "patterns": () if found.trade is None else patterns_of(viewer.user, found.trade.pk),
         "goes_with": said_of(judged.audit) if judged else None,
         "like_it": reverse("pages:trades", query=like_it(found, judged)) if judged else "",
     }

@@ -60,6 +60,7 @@ class TradeFilter:
     read: str = ""
     flag: str = ""
     imported: str = ""
+    pattern: str = ""
 
     @property
     def params(self) -> dict[str, str]:
@@ -110,6 +111,8 @@ def _check(key: str, value: str, viewer: Viewer) -> None:
         raise UserError("filter", f"no account {_short(value)}", field=key)
     if key == "imported" and not _is_id(value):
         raise UserError("filter", f"no import {_short(value)}", field=key)
+    if key == "pattern" and not _is_id(value):
+        raise UserError("filter", f"no pattern {_short(value)}", field=key)
     if key == "day":
         _day(value)
 
@@ -147,6 +150,8 @@ def _of_trade(wanted: TradeFilter) -> Q:
         condition &= Q(reviewed_at__isnull=wanted.read == "no")
     if wanted.imported:
         condition &= Q(import_batch=int(wanted.imported))
+    if wanted.pattern:
+        condition &= Q(patterns=int(wanted.pattern))
     return condition
 
 

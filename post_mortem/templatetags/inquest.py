@@ -315,3 +315,9 @@ def import_changed(counts: dict[str, int]) -> str:
 @register.filter
 def decimal(text: str) -> Decimal:
     return Decimal(text)
+
+
+@register.filter
+def at(values: list[Any], place: int) -> Any:
+    """The value at a place of a list."""
+    return values[place]

@@ -62,6 +62,8 @@ def find(world: World, path: str) -> Any:
 TRADE = {"trade_id": "trade.pk"}
 AUDIT = {"audit_id": "audit.pk"}
 JOB = {"job_id": "job.job_id"}
+PATTERN = {"pattern_id": "pattern.pk"}
+PLAN = {"plan_id": "plan.pk"}
 NEWS = {"cause": "news_shock", "verdict": "confirmed"}
 NEUTRAL = {"outcome": "neutral", "reason": "the feed spiked", "version": 0}
 ACCOUNT = {"account": lambda w: w.mine.account.pk}
@@ -140,6 +142,13 @@ ROWS = (
         before=review_first,
         reviewer=204,
     ),
+    Row("GET", "api-patterns", 200, 200),
+    Row("GET", "api-pattern", 200, 404, PATTERN),
+    # Everybody searches their own accounts.
+    Row("POST", "api-patterns-identify", 202, 202, {}, {"min_trades": 12}, reviewer=202),
+    Row("GET", "api-plans", 200, 200),
+    Row("POST", "api-plans", 201, 404, {}, {"pattern_ids": lambda w: [w.mine.pattern.pk]}),
+    Row("GET", "api-plan", 200, 404, PLAN),
     Row("GET", "api-recommendations", 200, 200),
     Row(
         "POST",
@@ -252,7 +261,8 @@ def test_foreign_and_absent_are_the_same(row: Row, world: World) -> None:
     foreign = call(client, row, world)
     absent_place = {k: NOWHERE if v.endswith("pk") else v for k, v in row.place.items()}
     absent_body = row.body and {
-        k: int(NOWHERE) if k == "recommendation_id" else v for k, v in row.body.items()
+        k: {"recommendation_id": int(NOWHERE), "pattern_ids": [int(NOWHERE)]}.get(k, v)
+        for k, v in row.body.items()
     }
     if "job_id" in row.place:
         absent_place["job_id"] = "0" * 32

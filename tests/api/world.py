@@ -13,16 +13,19 @@ from rest_framework.test import APIClient
 from post_mortem.core.record import COLUMNS, UNKNOWN
 from post_mortem.core.types import CAUSES, Missing, Status
 from post_mortem.models import (
+    AnalysisPattern,
     ApiToken,
     AuditRCA,
     AutopsyJob,
+    ImprovementPlan,
     InsightAudit,
     RecommendationTracking,
     RuleSnapshot,
     TradeAnalysis,
 )
 from post_mortem.services import jobs, recommendations, tokens
-from tests.services.factories import make_instrument, make_signal, make_trade
+from post_mortem.services.plans import create_improvement_plan
+from tests.services.factories import make_instrument, make_pattern, make_signal, make_trade
 from trading.models import Account, Membership, Role, Trade
 from trading.services.accounts import ensure_personal_desk
 
@@ -63,6 +66,8 @@ class Owned:
     analysis: TradeAnalysis
     recommendation: RecommendationTracking
     job: AutopsyJob
+    pattern: AnalysisPattern
+    plan: ImprovementPlan
 
 
 @dataclass
@@ -108,7 +113,9 @@ def own_rows(user: Any) -> Owned:
     job = jobs.enqueue(
         kind="analyses", account=account, items=jobs.groups("trades", [trade.pk], 1), user=user
     )
-    return Owned(account, trade, bare, audit, analysis, advice, job)
+    pattern = make_pattern(account, trades=[trade])
+    plan = create_improvement_plan(patterns=[make_pattern(account, trades=[trade], n=41)])
+    return Owned(account, trade, bare, audit, analysis, advice, job, pattern, plan)
 
 
 def make_audit(trade: Trade, /, **changes: Any) -> InsightAudit:

@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 from django.contrib.auth import get_user_model
 
+from post_mortem.core.pattern_facts import evidence_hash
+from post_mortem.models import AnalysisPattern
 from post_mortem.selectors.columns import utc_ns
+from post_mortem.services.pattern_narrator import WORDS_VERSION, offline_words
+from post_mortem.services.patterns import actions_of, tell
 from trading.core.candles import Candles
 from trading.core.instruments import describe
 from trading.core.types import SeriesKind, timeframe_ns
@@ -86,6 +90,68 @@ def make_trade(signal: Signal, **changes: Any) -> Trade:
         "take_profit": signal.take_profit,
     }
     return Trade.objects.create(**(fields | changes))
+
+
+def pattern_statistics(**changes: Any) -> dict[str, Any]:
+    """Breakouts in Asia that lose, as a search would store them."""
+    n = changes.get("n", 31)
+    others = {"words": "all others", "n": 120, "won": 66, "total_r": 12.0, "mean_r": 0.1}
+    values: dict[str, Any] = {
+        "kind": "conditions",
+        "type": "leak",
+        "parts": [["session", "in Asia"], ["setup", "that claim breakout"]],
+        "won_rate": 0.2903,
+        "won_rate_low": 0.16,
+        "won_rate_high": 0.46,
+        "n": n,
+        "won": 9,
+        "mean_r": -0.42,
+        "r_low": -0.66,
+        "r_high": -0.18,
+        "total_r": -0.42 * n,
+        "others": {**others, "r_low": -0.08, "r_high": 0.28},
+        "effect_r": -0.3,
+        "expected_r": -0.2,
+        "expected_low": -0.4,
+        "expected_high": 0.0,
+        "confidence": 97,
+        "chance": 0.02,
+        "tried": 40,
+        "of_trades": 151,
+        "per_month": 6.0,
+        "recent_mean_r": -0.4,
+        "trend": "",
+        "halves": [{"n": 15, "won": 4, "total_r": -6.0}, {"n": n - 15, "won": 5, "total_r": -7.0}],
+        "periods": [
+            {"start": 1_700_000_000 + i * 2_000_000, "stop": 1_702_000_000 + i * 2_000_000,
+             "n": 8, "won": 2, "total_r": -3.3, "mean_r": -0.41, "r_low": -1.0, "r_high": 0.2}
+            for i in range(4)
+        ],
+        "regimes": [],
+        "cohorts": [{**others, "words": "in Asia, not that claim breakout", "r_low": -0.1,
+                     "r_high": 0.3}],
+    }  # fmt: skip
+    return {**values, **changes}
+
+
+def make_pattern(account: Account, *, trades: Any = (), **changes: Any) -> AnalysisPattern:
+    """A stored pattern with the built-in narrator's words."""
+    statistics = pattern_statistics(**changes)
+    row = AnalysisPattern(
+        account=account,
+        key=f"p{next(_numbers)}",
+        pattern_type=statistics["type"],
+        category="time and plan",
+        confidence=statistics["confidence"],
+        statistics=statistics,
+        evidence_hash=evidence_hash(statistics),
+        grounding={"narrator": WORDS_VERSION},
+        found_at=MONDAY,
+    )
+    tell(row, offline_words(statistics, actions_of(row)))
+    row.save()
+    row.affected_trades.set(trades)
+    return row
 
 
 def make_candles(
