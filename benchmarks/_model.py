@@ -29,11 +29,12 @@ def answer_of(evidence: str) -> dict[str, Any]:
     factors = [
         {
             "cause": cause,
-            "explanation": f"What was seen fits it {ids.split(' ')[0]}.",
+            "explanation": f"What was seen fits it {ids if ids.startswith('[E') else '[E1]'}.",
         }
         for cause, _, ids in _CAUSE.findall(evidence)
-        if ids.startswith("[E")
+        if cause != "unknown"
     ]
+    missing = [] if factors else ["The evidence does not explain the result."]
     part = {"summary": lines[-1], "what_the_evidence_shows": named[1:3]}
     return {
         "performance_analysis": {
@@ -53,5 +54,5 @@ def answer_of(evidence: str) -> dict[str, Any]:
                 "metric": "expectancy_r",
             }
         ],
-        "insufficient_evidence": [],
+        "insufficient_evidence": missing,
     }

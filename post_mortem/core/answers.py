@@ -52,7 +52,7 @@ def inspect(answer: Narrative, ground: Ground) -> list[Found]:
     return [
         Found(section, sentence, violation)
         for section, value in answer.items()
-        for key, text in _texts(value, section)
+        for key, text in prose(value, section)
         for sentence in sentences(text)
         for violation in _violations(sentence, key, ground)
     ]
@@ -79,19 +79,19 @@ def settle(
             narrative[section] = answer[section]
         else:
             pruned, dropped = _prune(answer[section], section, ground)
-            if any(citations(text) for _, text in _texts(pruned, section)):
+            if any(citations(text) for _, text in prose(pruned, section)):
                 narrative[section] = pruned
                 removed += dropped
             else:
                 narrative[section] = fallback.get(section)
                 replaced.append(section)
     checked = sum(
-        len(sentences(text)) for name, value in answer.items() for _, text in _texts(value, name)
+        len(sentences(text)) for name, value in answer.items() for _, text in prose(value, name)
     )
     return Settled(narrative, found, checked, removed, tuple(replaced))
 
 
-def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
+def prose(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """(key, text) of every prose text; the items of a list have the key of the list."""
     if key in CODES:
         return
@@ -99,10 +99,10 @@ def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
         yield key, value
     elif isinstance(value, Mapping):
         for name, part in value.items():
-            yield from _texts(part, name)
+            yield from prose(part, name)
     elif isinstance(value, list | tuple):
         for part in value:
-            yield from _texts(part, key)
+            yield from prose(part, key)
 
 
 def _violations(sentence: str, key: str, ground: Ground) -> list[Violation]:
@@ -125,6 +125,6 @@ def _prune(value: Any, key: str, ground: Ground) -> tuple[Any, int]:
     kept_parts = [
         part
         for (part, dropped) in pruned
-        if not dropped or any(text.strip() for _, text in _texts(part, key))
+        if not dropped or any(text.strip() for _, text in prose(part, key))
     ]
     return kept_parts, sum(dropped for _, dropped in pruned)

@@ -67,12 +67,30 @@ def most_it_takes(ask: Ask, price: Price | None) -> Reservation:
     return reservation(request, price, _RESERVED_REQUESTS)
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """An outcome and how it came about. `first` is the first answer that had the right shape;
+    `is_valid_first`: no other came before it."""
+
+    outcome: Outcome
+    spent: Spent
+    first: Mapping[str, Any] | None = field(default=None, repr=False)
+    is_valid_first: bool = False
+
+
 async def answer(ask: Ask, chat: ChatModel, seconds: float) -> tuple[Outcome, Spent]:
     """Ask, look through, validate, check, have it repaired once, settle."""
+    examined = await examine(ask, chat, seconds)
+    return examined.outcome, examined.spent
+
+
+async def examine(ask: Ask, chat: ChatModel, seconds: float) -> Examined:
+    """As `answer`, with what a grader wants to know."""
     from llm.structured import Question
     from llm.structured import ask as ask_model
 
     looked: list[tuple[dict[str, Any], list[Found]]] = []
+    shapeless: list[bool] = []
 
     def check(value: BaseModel) -> list[str]:
         said = value.model_dump()
@@ -81,6 +99,7 @@ async def answer(ask: Ask, chat: ChatModel, seconds: float) -> tuple[Outcome, Sp
         return [f"{f.violation.code} in {f.section}: {f.sentence[:200]}" for f in found]
 
     def repair(problems: Sequence[str]) -> str:
+        shapeless.append(not looked)
         # `said` is a whole sentence of ours: copied into another it would read like a figure.
         facts = ask.ground.facts.items()
         slots = {pk: [key for key in fact.slots if key != "said"] for pk, fact in facts}
@@ -100,11 +119,16 @@ async def answer(ask: Ask, chat: ChatModel, seconds: float) -> tuple[Outcome, Sp
     except LLMError as error:
         ms = round((time.monotonic() - started) * 1000)
         kind = str(error.kind)
-        outcome = Outcome("template", reason=kind, retry_after=error.retry_after)
-        first = _kinds(looked[0][1] if looked else ())
+        outcome = Outcome(
+            "template", reason=kind, grounding=ask.noted, retry_after=error.retry_after
+        )
+        violations = _kinds(looked[0][1] if looked else ())
         usage = error.usage or Usage()
-        return outcome, Spent(kind, usage, error.requests, ms, "template", 0, first)
-    return _settled(ask, given, looked)
+        spent = Spent(kind, usage, error.requests, ms, "template", 0, violations)
+    else:
+        outcome, spent = _settled(ask, given, looked)
+    first = looked[0][0] if looked else None
+    return Examined(outcome, spent, first, first is not None and not any(shapeless))
 
 
 def _settled(

@@ -183,7 +183,7 @@ class _Total:
 class Asked:
     """Who asks what of which model: everything of a ledger row that is known before the call."""
 
-    account_id: int
+    account_id: int | None
     user_id: int | None
     purpose: str
     model: str

@@ -19,9 +19,7 @@ from django.conf import settings
 from django.db import transaction
 
 from llm.config import LLMConfig
-from llm.prompts import render
 from post_mortem.core.claims import Ground
-from post_mortem.core.evidence import Evidence
 from post_mortem.core.grounding import UngroundedError, count_slots
 from post_mortem.core.types import Outcome as Label
 from post_mortem.models import AutopsyJob, InsightAudit, TradeAnalysis
@@ -30,13 +28,12 @@ from post_mortem.services import bulk, jobs
 from post_mortem.services import llm_ledger as ledger
 from post_mortem.services.asking import Ask, Outcome, ask_each
 from post_mortem.services.narratives import fill
-from post_mortem.services.narrator import missing_words
+from post_mortem.services.trade_prompt import PURPOSE, trade_prompt
 from trading.core.errors import OperatorError, UserError
 from trading.models import Account
 
 logger = logging.getLogger(__name__)
 
-PURPOSE: Final = "trade_analysis"
 NARRATIVES: Final = "narratives"
 """The kind of job that asks a model to word narratives. An item's payload is {"audits": [ids]}."""
 GROUP: Final = 64
@@ -46,7 +43,6 @@ SECTIONS: Final = (
     "performance_analysis", "entry_analysis", "exit_analysis", "decision_analysis",
     "primary_factors", "improvement_opportunities", "insufficient_evidence",
 )  # fmt: skip
-MOST_FACTS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,23 +161,20 @@ def _rendered(audits: list[InsightAudit]) -> list[Rendered]:
 
 
 def _ask(item: Rendered, config: LLMConfig, user_id: int | None) -> Ask:
-    from llm.structured import schema_text
     from post_mortem.services.answer_shapes import TradeAnswer
 
     nonce = secrets.token_hex(8)
-    evidence = _trimmed(item.evidence)
-    schema = schema_text(TradeAnswer)
-    context = _context(item, evidence)
-    rendered = render(PURPOSE, schema=schema, nonce=nonce, **context)
+    prompt = trade_prompt(item.evidence, item.label.outcome, _notes(item), nonce)
+    shown = prompt.fact_ids
     ground = Ground(
-        facts={fact.id: fact for fact in item.evidence.facts if fact.id in evidence},
+        facts={fact.id: fact for fact in item.evidence.facts if fact.id in shown},
         outcome=item.label.outcome,
         exit_reason=item.label.exit_reason,
         side=item.subject.side,
         causes=tuple(view.cause for view in item.evidence.ranked),
         secrets=(nonce,),
     )
-    audit = item.audit
+    audit, rendered = item.audit, prompt.rendered
     asked = ledger.Asked(
         account_id=audit.account_id,
         user_id=user_id if user_id is not None else audit.account.owner_id,
@@ -193,7 +186,7 @@ def _ask(item: Rendered, config: LLMConfig, user_id: int | None) -> Ask:
         evidence_hash=audit.evidence_hash,
     )
     return Ask(
-        key=ledger.answer_key(config, rendered.sha256, schema, context),
+        key=ledger.answer_key(config, rendered.sha256, prompt.schema, prompt.context),
         asked=asked,
         prompt=PURPOSE,
         rendered=rendered,
@@ -203,47 +196,8 @@ def _ask(item: Rendered, config: LLMConfig, user_id: int | None) -> Ask:
         fallback=audit.analysis.slot_data,
         sections=SECTIONS,
         about=item,
+        noted={"facts_left_out": prompt.left_out} if prompt.left_out else {},
     )
-
-
-def _trimmed(evidence: Evidence) -> set[str]:
-    """Ids of the facts to show: of the trade and of ranked causes first, then as many as fit."""
-    ranked = {view.cause for view in evidence.ranked}
-    first = [f.id for f in evidence.facts if f.cause is None or f.cause in ranked]
-    rest = [f.id for f in evidence.facts if f.id not in set(first)]
-    return set([*first, *rest][:MOST_FACTS])
-
-
-def _context(item: Rendered, shown: set[str]) -> dict[str, Any]:
-    """What the prompt is rendered with, JSON-able and the same for the same evidence."""
-    evidence = item.evidence
-    label = Label(item.label.outcome).name.lower()
-    return {
-        "verdict": evidence.verdict,
-        "outcome": label,
-        "facts": [
-            {"id": f.id, "text": f.text, "slots": dict(f.slots), "side": f.side, "cause": f.cause}
-            for f in evidence.facts
-            if f.id in shown
-        ],
-        "ranked": [
-            {
-                "cause": view.cause,
-                "label": view.label,
-                "word": view.word,
-                "for_ids": [i for i in view.for_ids if i in shown],
-                "against_ids": [i for i in view.against_ids if i in shown],
-            }
-            for view in evidence.ranked
-        ],
-        "ruled_out": [{"label": view.label} for view in evidence.ruled_out],
-        "unchecked": [
-            {"label": view.label, "reason": missing_words(view.missing)}
-            for view in evidence.unchecked
-        ],
-        "texts": _notes(item),
-        "left_out": len(shown) < len(evidence.facts),
-    }
 
 
 def _notes(item: Rendered) -> list[dict[str, str]]:
