@@ -3,7 +3,8 @@
 The unit is the day, because trades of one day share their market: the mean R of a trade on days
 that were on less that on days that were off, with a variance from sums of days (a ratio estimator,
 so a day with five trades counts five times), whatever the trader did on those days (intention to
-treat). A trade belongs to the day of its entry. Verdicts fall at looks planned in trades per arm.
+treat). A trade belongs to the day of its entry. Verdicts fall at looks planned in trades per arm,
+counted over both.
 """
 
 from __future__ import annotations
@@ -145,17 +146,17 @@ def judge_arms(history: History, plan: MeasurementPlan) -> ArmsResult:
     """The verdict of an experiment by its last day with trades."""
     days = arm_days(history, plan)
     n_on, n_off = int(days.count[days.on].sum()), int(days.count[~days.on].sum())
-    least, first = min(n_on, n_off), plan.arm_looks[0]
+    per_arm, first = (n_on + n_off) // 2, plan.arm_looks[0]
     warnings: tuple[str, ...] = ()
     if days.left_out:
         warnings = (f"{days.left_out} trades lie on days that were not assigned",)
     live = difference(days)
-    if least < first or live is None:
+    if per_arm < first or live is None:
         return ArmsResult(
             "too_early",
             "few_after",
             f"Too early: {n_on} trades on and {n_off} off, {first} of each are needed.",
-            more_trades_needed=max(1, first - least),
+            more_trades_needed=max(1, first - min(per_arm, n_on, n_off)),
             warnings=warnings,
         )
     assignment = history.assignment
@@ -177,22 +178,21 @@ def judge_arms(history: History, plan: MeasurementPlan) -> ArmsResult:
     looks, fractions = _arm_looks(days, plan)
     p = overall_p(fractions, len(looks) - 1, looks[-1][3], plan.alpha)
     known |= {"looks": looks, "p": p}
-    verdict, reason, sentence, more = _arms_verdict(plan, live, looks, sd, least)
+    verdict, reason, sentence, more = _arms_verdict(plan, live, looks, sd, per_arm)
     return ArmsResult(verdict, reason, sentence, more_trades_needed=more, **known)  # type: ignore[arg-type]
 
 
 def _arm_looks(
     days: ArmDays, plan: MeasurementPlan
 ) -> tuple[tuple[tuple[int, float, float, float, float, bool], ...], tuple[float, ...]]:
-    """Looks taken so far, each at the end of the first day on which both arms had its trades."""
-    on = np.cumsum(np.where(days.on, days.count, 0))
-    off = np.cumsum(np.where(days.on, 0, days.count))
-    least = np.minimum(on, off)
+    """Looks taken so far, each at the end of the first day by which both arms together had twice
+    its trades: the drawing keeps them about equal, and the last days need not make them so."""
+    both = np.cumsum(days.count)
     fractions = tuple(n / plan.arm_looks[-1] for n in plan.arm_looks)
     looks = []
     for n, bound in zip(plan.arm_looks, boundaries(fractions, plan.alpha), strict=True):
-        at = int(np.searchsorted(least, n))
-        if at >= least.size:
+        at = int(np.searchsorted(both, 2 * n))
+        if at >= both.size:
             break
         found = difference(days, at + 1)
         if found is None:
@@ -210,7 +210,7 @@ def _arms_verdict(
     live: Difference,
     looks: tuple[tuple[int, float, float, float, float, bool], ...],
     sd: float,
-    least: int,
+    per_arm: int,
 ) -> tuple[str, str, str, int | None]:
     n, _, _, z, _, crossed = looks[-1]
     if crossed:
@@ -226,6 +226,6 @@ def _arms_verdict(
         return "unresolvable", "plan_ended", sentence, None
     drawn = live.estimate * 0.15**2 / (0.15**2 + live.se**2)
     size = max(abs(drawn) / sd if sd > 0 else 0.0, plan.mde_sd)
-    more = max(1, math.ceil(_PER_ARM / size**2) - least)
+    more = max(1, math.ceil(_PER_ARM / size**2) - per_arm)
     sentence = f"No evidence yet: about {more} more trades per arm."
     return "no_evidence_yet", "not_crossed", sentence, more

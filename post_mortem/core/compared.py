@@ -18,7 +18,7 @@ import numpy as np
 
 from trading.core.candles import F64, I64
 
-from .drift import BLOCK, beliefs
+from .drift import BLOCK, POINTS, added, beliefs, grid, of_blocks, of_sides
 from .measurement import Bool, History, MeasurementPlan
 
 # An own variance after the change counts from few trades on; until then the one before helps.
@@ -28,195 +28,222 @@ _LEAST_IN_BLOCK = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sides:
-    """Covered R before (oldest first, at most the plan's baseline) and after, and the comparison
-    cells cut into the same stretches of time.
+    """Covered R before (oldest first, at most the plan's baseline) and after the change, and the
+    comparison trades cut into the same stretches of time.
 
-    `count`, `total`, `square` are (cells, blocks) sums of comparison trades; the first
-    `blocks_before` blocks lie before the change. `size` counts the covered trades of each block,
-    `ends` how many covered trades after the change the blocks up to each one hold.
+    `size` counts the covered trades of each block; the first `blocks_before` lie before the change.
+    `ends`: covered trades after the change up to the end of each later block. `count`, `total`,
+    `square` are (cells, blocks) of comparison trades, their sum of R and of its square.
     """
 
     before: F64
     after: F64
-    size: I64
+    size: F64
     blocks_before: int
     ends: I64
     count: F64
     total: F64
     square: F64
-    first_after: int
-    last_after: int
+
+    def stops(self, n: I64) -> I64:
+        """Blocks up to and with the ones that end at the n-th trades after the change."""
+        return self.blocks_before + np.searchsorted(self.ends, n) + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Contrast:
-    """The adjusted difference after the first `n` covered trades.
+class Contrasts:
+    """The adjusted difference after the first `n` covered trades, for K values of n.
 
     `estimate` in R a trade; `noise` its variance from the scatter of trades alone, with `freedom`
-    degrees of freedom; `wander` (grid,) the variance that wandering edges add for every point of
-    the drift grid. `cells` comparison cells were used; with none, the rest is empty.
+    degrees of freedom; `wander` (K, grid) the variance that wandering edges add to it if they are
+    those of a point of the drift grid, and `belief` (K, grid) how likely each point is. `cells`
+    comparison cells were used; where there are none the estimate is the raw difference.
     """
 
-    n: int
-    raw: float
-    cells: int
-    estimate: float
-    noise: float
-    freedom: float
-    own_share: float
-    apart: float
+    n: I64
+    raw: F64
+    cells: I64
+    estimate: F64
+    noise: F64
+    freedom: F64
+    wander: F64
+    belief: F64
 
 
 def sides_of(history: History, plan: MeasurementPlan) -> Sides:
     """Cut a history at the plan's change."""
-    change, covered = plan.implemented_at, history.covered
-    split = int(np.searchsorted(history.time, change, side="left"))
+    time, covered = history.time, history.covered
+    split = int(np.searchsorted(time, plan.implemented_at, side="left"))
     mine = np.flatnonzero(covered)
     at = int(np.searchsorted(mine, split))
     before, after = mine[max(0, at - plan.baseline) : at], mine[at:]
-    starts = np.arange(before.size, 0, -BLOCK)[::-1] - BLOCK
-    starts = np.maximum(starts, 0)
+    starts = np.maximum(np.arange(before.size, 0, -BLOCK)[::-1] - BLOCK, 0)
     looks = [look for look in plan.looks if look < after.size]
-    ends = np.unique(np.array([*range(BLOCK, after.size, BLOCK), *looks, after.size], np.int64))
-    ends = ends[ends > 0]
-    size = np.concatenate(
-        [np.diff(np.append(starts, before.size)), np.diff(np.append(0, ends))]
-    ).astype(np.int64)
-    cells, blocks = len(history.cells), size.size
-    if not before.size:
-        empty = np.zeros((cells, blocks))
-        return Sides(
-            history.r[before], history.r[after], size, 0, ends, empty, empty, empty, split, split
-        )
-    first = int(np.searchsorted(history.time, history.time[before[0]], side="left"))
-    last = (
-        split
-        if not after.size
-        else int(np.searchsorted(history.time, history.time[after[-1]], side="right"))
-    )
+    whole = range(BLOCK, after.size + 1, BLOCK)
+    ends = np.array(sorted({*whole, *looks, after.size} - {0}), np.int64)
+    edges = np.concatenate([starts, [before.size], before.size + ends])
+    blocks = edges.size - 1
+    # What happened before the first covered trade or after the last one is compared with nothing.
+    first = int(before[0]) if before.size else split
+    last = split
+    if after.size:
+        last = int(np.searchsorted(time, time[after[-1]], side="right"))
     others = first + np.flatnonzero(~covered[first:last])
-    time = history.time[others]
-    place = np.searchsorted(history.time[before[starts]], time, side="right") - 1
-    if ends.size:
-        later = starts.size + np.searchsorted(history.time[after[ends - 1]], time, side="left")
-        place = np.where(others >= split, later, place)
-    key = history.cell[others] * blocks + place
-    r = history.r[others]
-    count, total, square = (
-        np.bincount(key, weight, cells * blocks).reshape(cells, blocks).astype(np.float64)
-        for weight in (None, r, r * r)
-    )
+    place = np.searchsorted(time[before[starts]], time[others], side="right") - 1
+    later = starts.size + np.searchsorted(time[after[ends - 1]], time[others], side="left")
+    place = np.where(others < split, place, later)
+    cells = len(history.cells)
+    key, r = history.cell[others] * blocks + place, history.r[others]
+    sums = (np.bincount(key, weight, cells * blocks) for weight in (np.ones(r.size), r, r * r))
+    count, total, square = (np.asarray(each, np.float64).reshape(cells, blocks) for each in sums)
     return Sides(
         history.r[before],
         history.r[after],
-        size,
+        np.diff(edges).astype(np.float64),
         starts.size,
         ends,
         count,
         total,
         square,
-        split,
-        last,
     )
 
 
-def comparison_cells(sides: Sides, n: int) -> Bool:
-    """(cells,) whether a cell has half as many trades as the covered ones, before and after."""
+def contrasts(sides: Sides, n: I64) -> Contrasts:
+    """What the first `n` (K,) covered trades after the change show, using no later one. Each n must
+    end a block: it is a look of the plan or all trades there are."""
     m = sides.blocks_before
-    stop = m + int(np.searchsorted(sides.ends, n)) + 1
-    enough = sides.count[:, :m].sum(axis=1) >= sides.before.size / 2
-    return np.asarray(enough & (sides.count[:, m:stop].sum(axis=1) >= n / 2), np.bool_)
-
-
-def contrast(sides: Sides, n: int) -> Contrast:
-    """What the first `n` covered trades after the change show. `n` must end a block: it is a look
-    of the plan or all trades there are."""
-    use = comparison_cells(sides, n)
-    before, after = sides.before, sides.after[:n]
-    raw = float(after.mean() - before.mean())
-    if not use.any():
-        return Contrast(n, raw, 0, raw, np.inf, 1.0, 1.0, 1.0)
-    m, stop = sides.blocks_before, sides.blocks_before + int(np.searchsorted(sides.ends, n)) + 1
-    count, total = sides.count[use, :stop], sides.total[use, :stop]
-    own_mean = total[:, :m].sum(axis=1) / count[:, :m].sum(axis=1)
-    centred = (total - count * own_mean[:, None]).sum(axis=0)
-    pooled = count.sum(axis=0)
-    size = sides.size[:stop].astype(np.float64)
-    size[:m] /= -before.size
-    size[m:] /= n
-    mean, pooled = _filled(centred, pooled, m)
-    estimate = raw - float(size @ mean)
-    spread = _variance(count.sum(), total.sum(axis=1), sides.square[use, :stop], count)
-    parts = _own_parts(before, after)
-    other = spread * float((size * size / pooled).sum())
-    noise = sum(parts) + other
-    freedom = noise**2 / (
-        parts[0] ** 2 / (before.size - 1)
-        + parts[1] ** 2 / (n - 1 + _BORROWED)
-        + other**2 / max(1.0, float(count.sum()) - use.sum())
+    before, after = sides.before, sides.after
+    raw = np.cumsum(after)[n - 1] / n - before.mean()
+    stops = sides.stops(n)
+    early = sides.count[:, :m].sum(axis=1)
+    late = np.cumsum(sides.count[:, m:], axis=1)[:, stops - m - 1]
+    use = (early[:, None] >= before.size / 2) & (late >= n / 2)
+    found = Contrasts(
+        n,
+        raw,
+        use.sum(axis=0),
+        raw.copy(),
+        np.full(n.size, np.inf),
+        np.ones(n.size),
+        np.zeros((n.size, POINTS)),
+        np.tile(grid()[2], (n.size, 1)),
     )
-    share = count.sum(axis=1) / count.sum()
-    apart = float(1 + (share * share).sum())
-    return Contrast(n, raw, int(use.sum()), estimate, noise, freedom, sum(parts) / noise, apart)
+    thin = bool((sides.count[use[:, -1]].sum(axis=0) < _LEAST_IN_BLOCK).any())
+    for group in _groups(use, thin):
+        if found.cells[group[0]]:
+            _measure(sides, found, use[:, group[0]], group, stops[group])
+    return found
 
 
-def _own_parts(before: F64, after: F64) -> tuple[float, float]:
-    """Variances of the covered means before and after."""
-    was = float(before.var(ddof=1))
-    now = float(((after - after.mean()) ** 2).sum())
-    now = (now + _BORROWED * was) / (after.size - 1 + _BORROWED)
-    return was / before.size, now / after.size
+def _groups(use: Bool, apart: bool) -> list[I64]:
+    """Columns with the same comparison cells, measured together; one by one where `apart`."""
+    k = use.shape[1]
+    if apart:
+        return [np.array([i]) for i in range(k)]
+    if bool((use == use[:, :1]).all()):
+        return [np.arange(k)]
+    _, kind = np.unique(use, axis=1, return_inverse=True)
+    return [np.flatnonzero(kind == each) for each in range(int(kind.max()) + 1)]
 
 
-def _variance(n: float, totals: F64, squares: F64, count: F64) -> float:
-    """Variance of a comparison trade within its cell."""
-    per_cell = count.sum(axis=1)
-    inside = float(squares.sum() - (totals * totals / per_cell).sum())
-    return max(0.0, inside) / max(1.0, n - float(per_cell.size))
+def _measure(sides: Sides, found: Contrasts, use: Bool, at: I64, stops: I64) -> None:
+    """Fill the columns `at` of `found`, whose comparison cells are `use`."""
+    m, last, n = sides.blocks_before, int(stops[-1]), found.n[at]
+    count, total = sides.count[use, :last], sides.total[use, :last]
+    trades = np.cumsum(count, axis=1)
+    sums = np.cumsum(total, axis=1)
+    usual = sums[:, m - 1] / trades[:, m - 1]
+    mean, pooled = _filled(total.sum(axis=0) - usual @ count, count.sum(axis=0), m)
+    later = np.arange(last) >= m
+    weight = np.where(later, sides.size[:last] / n[:, None], -sides.size[:last] / sides.before.size)
+    weight[np.arange(last) >= stops[:, None]] = 0.0
+    trades, sums = trades[:, stops - 1], sums[:, stops - 1]
+    everything = trades.sum(axis=0)
+    squares = np.cumsum(sides.square[use, :last].sum(axis=0))[stops - 1]
+    scatter = np.maximum(squares - (sums * sums / trades).sum(axis=0), 0.0)
+    spread = scatter / np.maximum(everything - trades.shape[0], 1.0)
+    was, now = _own_variances(sides, n)
+    other = spread * (weight * weight @ (1 / pooled))
+    noise = was / sides.before.size + now / n + other
+    found.estimate[at] = found.raw[at] - weight @ mean
+    found.noise[at] = noise
+    found.freedom[at] = noise**2 / (
+        (was / sides.before.size) ** 2 / (sides.before.size - 1)
+        + (now / n) ** 2 / (n - 1 + _BORROWED)
+        + other**2 / np.maximum(everything - trades.shape[0], 1.0)
+    )
+    # Covered trades and their comparison drift apart further than one cell does by itself.
+    apart = 1 + (trades * trades).sum(axis=0) / everything**2
+    moved = np.array([added(sides.before.size, each) for each in n.tolist()])
+    found.wander[at] = moved * (was * apart)[:, None]
+    found.belief[at] = beliefs(_evidence(sides, use, n, stops))
+
+
+def _own_variances(sides: Sides, n: I64) -> tuple[float, F64]:
+    """Of a covered trade before, and after in the first n: few borrow from before."""
+    was = float(sides.before.var()) * sides.before.size / (sides.before.size - 1)
+    off = sides.after - sides.after[: int(n[-1])].mean()
+    sums, squares = np.cumsum(off)[n - 1], np.cumsum(off * off)[n - 1]
+    return was, (np.maximum(squares - sums * sums / n, 0) + _BORROWED * was) / (n - 1 + _BORROWED)
 
 
 def _filled(total: F64, count: F64, m: int) -> tuple[F64, F64]:
-    """Block means of the comparison and their counts; a block with too few borrows from its
-    neighbours on the same side of the change, nearest first."""
+    """Block means of the comparison and their counts; a block with too few trades is taken together
+    with its neighbours on the same side of the change, as far as need be."""
     thin = np.flatnonzero(count < _LEAST_IN_BLOCK)
-    if not thin.size:
-        return total / count, count
-    mean, enough = total / np.maximum(count, 1), count.copy()
+    mean, enough = total / np.maximum(count, 1), np.maximum(count, 1)
     for b in thin.tolist():
         low, high = (0, m) if b < m else (m, count.size)
-        reach = 0
-        while (
-            count[max(low, b - reach) : b + reach + 1][: high - max(low, b - reach)].sum()
-            < (_LEAST_IN_BLOCK)
-            and reach < count.size
-        ):
-            reach += 1
-        part = slice(max(low, b - reach), min(high, b + reach + 1))
+        for reach in range(1, count.size):
+            part = slice(max(low, b - reach), min(high, b + reach + 1))
+            if count[part].sum() >= _LEAST_IN_BLOCK:
+                break
         enough[b] = max(1.0, float(count[part].sum()))
         mean[b] = float(total[part].sum()) / enough[b]
     return mean, enough
 
 
-def drift_beliefs(sides: Sides) -> F64:
-    """What the blocks before the change say about wandering edges (`drift.beliefs`)."""
-    m = sides.blocks_before
-    use = sides.count[:, :m].sum(axis=1) >= sides.before.size / 2
-    count = sides.count[use, :m]
-    own = sides.before
-    size = sides.size[:m].astype(np.float64)
-    sums = np.add.reduceat(own, np.append(0, np.cumsum(sides.size[: m - 1]))) if m else own[:0]
-    counts = np.vstack([size, count])
-    totals = np.vstack([sums, sides.total[use, :m]])
-    squares = np.append(float((own * own).sum()), sides.square[use, :m].sum(axis=1))
-    whole = counts.sum(axis=1)
-    variance = (squares - totals.sum(axis=1) ** 2 / whole) / np.maximum(whole - 1, 1)
-    full = size == BLOCK
-    counts, totals = counts[:, full], totals[:, full]
-    empty = counts < 1
-    mean = totals / np.maximum(counts, 1)
-    common = np.where(empty, 0, mean).sum(axis=0) / (~empty).sum(axis=0)
-    deviation = np.where(empty, 0.0, mean - common)
-    units = counts.shape[0]
-    rest = 1 - 1 / units
-    white = rest * float((variance[:, None] / np.maximum(counts, 1)).mean(axis=1).sum())
-    return beliefs(deviation, white, rest * float(variance.sum()))
+def _evidence(sides: Sides, use: Bool, n: I64, stops: I64) -> F64:
+    """(K, grid) log-likelihoods of wandering edges by the n-th covered trades after the change."""
+    m, last = sides.blocks_before, int(stops[-1])
+    own = np.concatenate([sides.before, sides.after[: int(n[-1])]])
+    starts = np.append(0, np.cumsum(sides.size[: last - 1])).astype(np.int64)
+    counts = np.vstack([sides.size[:last], sides.count[use, :last]])
+    totals = np.vstack([np.add.reduceat(own, starts), sides.total[use, :last]])
+    squares = float(sides.before @ sides.before), sides.square[use, :m].sum(axis=1)
+    trades, sums = np.cumsum(counts, axis=1), np.cumsum(totals, axis=1)
+    early, early_sum = trades[:, m - 1], sums[:, m - 1]
+    variance = (np.append(*squares) - early_sum**2 / early) / (early - 1)
+    # The oldest block may be short, and looks cut others.
+    first = 0 if sides.size[0] == BLOCK else 1
+    result = np.tile(
+        of_blocks(*_deviation(counts[:, first:m], totals[:, first:m], variance)), (n.size, 1)
+    )
+    whole = m + np.searchsorted(sides.ends, np.arange(BLOCK, int(n[-1]) + 1, BLOCK))
+    if whole.size < 2:
+        return result
+    edges = np.append(m, whole[:-1] + 1)
+    wide, wide_sums = (
+        np.add.reduceat(each[:, : whole[-1] + 1], edges, axis=1) for each in (counts, totals)
+    )
+    deviation, white, unit = _deviation(wide, wide_sums, variance)
+    for k, blocks in enumerate((n // BLOCK).tolist()):
+        result[k] += of_blocks(deviation[:, :blocks], white, unit)
+    late, late_sum = trades[1:, stops - 1] - early[1:, None], sums[1:, stops - 1]
+    change = (late_sum - early_sum[1:, None]) / late - (early_sum[1:] / early[1:])[:, None]
+    rest = 1 - 1 / change.shape[0]
+    noise = rest * (variance[1:, None] * (1 / early[1:, None] + 1 / late)).sum(axis=0)
+    moved = np.array([added(sides.before.size, each) for each in n.tolist()])
+    return result + of_sides(change, noise, rest * float(variance[1:].sum()), moved)
+
+
+def _deviation(counts: F64, totals: F64, variance: F64) -> tuple[F64, float, float]:
+    """Block means of every cell less their common mean, and what their squares, summed over cells,
+    are worth from the scatter of trades and per unit of drift."""
+    there = counts > 0
+    known = np.maximum(counts, 1)
+    mean = totals / known
+    common = mean.sum(axis=0, where=there) / there.sum(axis=0)
+    rest = 1 - 1 / counts.shape[0]
+    white = rest * float(variance @ (1 / known).sum(axis=1)) / counts.shape[1]
+    return np.where(there, mean - common, 0.0), white, rest * float(variance.sum())

@@ -8,7 +8,8 @@ noise plus an Ornstein-Uhlenbeck edge of relative variance q and memory T trades
 (orthonormal cosines), whose sizes say which (q, T) are likely. The answer is the distribution over
 a grid, not one estimate: few blocks leave it wide, and what is judged with it stays careful.
 
-Only trades from before the change are read, so no effect can hide in it.
+Before and after the change are split apart, so a constant effect of the change is no drift; across
+it only cells are compared that nothing was done to.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from trading.core.candles import F64
 BLOCK = 20
 # Variance of the edge over that of a trade: 0.01 is an edge that wanders 0.15 R at 1.5 R a trade.
 SHARES = (0.0, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128)
-MEMORIES = (15.0, 40.0, 100.0, 300.0)
+MEMORIES = (20.0, 60.0, 180.0)
+POINTS = len(SHARES) * len(MEMORIES)
 # Belief before any block is seen: small shares are likelier, by halves.
-_PRIOR = (0.30, 0.20, 0.16, 0.13, 0.10, 0.07, 0.04)
+_PRIOR = (0.32, 0.20, 0.18, 0.14, 0.09, 0.05, 0.02)
 
 
+@lru_cache(maxsize=1)
 def grid() -> tuple[F64, F64, F64]:
     """(share, memory, prior chance) of every point."""
     share, memory = (a.ravel() for a in np.meshgrid(SHARES, MEMORIES, indexing="ij"))
@@ -35,22 +38,46 @@ def grid() -> tuple[F64, F64, F64]:
     return share, memory, prior / prior.sum()
 
 
-def beliefs(deviation: F64, white: float, unit: float) -> F64:
-    """Chance of every point of the grid, given blocks before the change.
+def beliefs(evidence: F64) -> F64:
+    """(K, grid) chance of every point, given log-likelihoods."""
+    fit = np.log(grid()[2]) + evidence
+    weight = np.exp(fit - fit.max(axis=1, keepdims=True))
+    return np.asarray(weight / weight.sum(axis=1, keepdims=True), np.float64)
+
+
+def of_blocks(deviation: F64, white: float, unit: float) -> F64:
+    """(grid,) log-likelihood of neighbouring blocks on one side of the change.
 
     `deviation` (units, blocks): mean R of a block less the mean of all units in that block.
     `white`: what the squared deviations of one block, summed over units, are worth without drift;
-    `unit`: the same sum of the units' variances of a single trade, that a share of 1 would add.
+    `unit`: the same for units' variances of a single trade, which a share of 1 would add.
     """
     units, blocks = deviation.shape
-    _, _, prior = grid()
     if blocks < 2 or units < 2 or white <= 0:
-        return prior
-    size = (dct(deviation, type=2, norm="ortho", axis=1)[:, 1:] ** 2).sum(axis=0) / white
+        return np.zeros(POINTS)
+    wave = deviation @ _cosines(blocks)
+    size = (wave * wave).sum(axis=0) / white
     level = 1 + _spectrum(blocks) * (unit / white)
-    fit = -0.5 * ((units - 1) * np.log(level) + (units - 1) * size / level).sum(axis=1)
-    weight = prior * np.exp(fit - fit.max())
-    return np.asarray(weight / weight.sum(), np.float64)
+    return np.asarray(-0.5 * (units - 1) * (np.log(level) + size / level).sum(axis=1), np.float64)
+
+
+def of_sides(change: F64, white: F64, unit: float, moved: F64) -> F64:
+    """(K, grid) log-likelihood of how far cells that nothing was done to moved apart across the
+    change: `change` (units, K) is each one's mean after less before, `white` (K,) and `unit` as
+    above, `moved` (K, grid) what `added` says of the two sides."""
+    units = change.shape[0]
+    if units < 2 or not bool((white > 0).all()):
+        return np.zeros(moved.shape)
+    off = change - change.mean(axis=0)
+    level = 1 + moved * (unit / white)[:, None]
+    size = ((off * off).sum(axis=0) / white)[:, None]
+    return np.asarray(-0.5 * (units - 1) * (np.log(level) + size / level), np.float64)
+
+
+@lru_cache(maxsize=256)
+def _cosines(blocks: int) -> F64:
+    """(blocks, blocks - 1) orthonormal cosines without the constant one."""
+    return np.asarray(dct(np.eye(blocks), type=2, norm="ortho", axis=0)[1:].T.copy(), np.float64)
 
 
 @lru_cache(maxsize=256)
@@ -59,7 +86,7 @@ def _spectrum(blocks: int) -> F64:
     variance 1."""
     share, memory, _ = grid()
     index = np.arange(BLOCK)
-    basis = dct(np.eye(blocks), type=2, norm="ortho", axis=0)[1:]
+    basis = _cosines(blocks).T
     lag = np.abs(np.subtract.outer(np.arange(blocks), np.arange(blocks)))
     rows = []
     for q, t in zip(share, memory, strict=True):

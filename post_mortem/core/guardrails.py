@@ -51,15 +51,14 @@ def guardrails(
 
 
 def _mean_rail(days: ArmDays, looks: tuple[int, ...]) -> Rail:
-    on = np.cumsum(np.where(days.on, days.count, 0))
-    least = np.minimum(on, np.cumsum(np.where(days.on, 0, days.count)))
+    both = np.cumsum(days.count)
     fractions = tuple(n / looks[-1] for n in looks)
     # Both sides at twice the level is one side at the level.
     bounds = boundaries(fractions, 2 * HARM_ALPHA)
     z, limit = None, None
     for n, bound in zip(looks, bounds, strict=True):
-        at = int(np.searchsorted(least, n))
-        found = difference(days, at + 1) if at < least.size else None
+        at = int(np.searchsorted(both, 2 * n))
+        found = difference(days, at + 1) if at < both.size else None
         if found is None:
             break
         z, limit = found.z(), -bound

@@ -21,8 +21,7 @@ from trading.core.candles import F64
 
 from .arms import ArmsResult, judge_arms
 from .attribution.lift import step_up
-from .compared import Contrast, Sides, contrast, drift_beliefs, sides_of
-from .drift import added
+from .compared import Contrasts, Sides, contrasts, sides_of
 from .measurement import LEAST_BASELINE, History, MeasurementPlan
 from .rebound import expected_rebound
 from .spending import boundaries, overall_p
@@ -43,10 +42,11 @@ FALSE_DISCOVERIES = 0.10
 # Standard deviation of true effects that is believed in before any data, in R a trade.
 PRIOR_R = 0.15
 # More than this times the scatter of trades alone: the history wanders too much to tell anything.
-MOST_INFLATION = 2.0
+MOST_INFLATION = 3.0
 _EQUIVALENT_SD = 0.15
 # (z_{.975} + z_{.80})^2: an effect of its root standard errors is found four times of five.
 _POWER = 7.85
+_MOST_STEPS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +132,10 @@ def judge_many(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Spread:
-    """An effect and the mixture of t distributions that says how far it could be off."""
+    """One contrast as a mixture of t distributions: how far off the estimate could be."""
 
     estimate: float
+    noise: float
     variances: F64
     weights: F64
     freedom: float
@@ -143,28 +144,45 @@ class _Spread:
     def se(self) -> float:
         return math.sqrt(float(self.weights @ self.variances))
 
+    @property
+    def inflation(self) -> float:
+        return self.se**2 / self.noise
+
     def p(self, size: float) -> float:
         """Two-sided chance to be off by `size` or more."""
         return float(2 * self.weights @ stdtr(self.freedom, -size / np.sqrt(self.variances)))
 
-    def z(self) -> float:
-        """The estimate on the scale of a standard normal."""
-        p = max(self.p(abs(self.estimate)), 1e-300)
-        return float(math.copysign(-ndtri(p / 2), self.estimate))
-
     def half_width(self, p: float) -> float:
-        """How far off it is with chance `p`, by bisection."""
-        low, high = 0.0, 50 * math.sqrt(float(self.variances.max()))
-        for _ in range(50):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.p(middle) > p else (low, middle)
-        return high
+        """How far off it is with chance `p`: the secant rule on the logarithm of the chance."""
+        x, step = 2.0 * self.se, 0.1 * self.se
+        last = math.log(self.p(x) / p)
+        x += step
+        for _ in range(_MOST_STEPS):
+            now = math.log(self.p(x) / p)
+            if abs(now) < 1e-9 or now == last:
+                break
+            step *= now / (last - now)
+            x, last = x + step, now
+        return x
 
 
-def _spread(found: Contrast, sides: Sides, weights: F64) -> _Spread:
-    variance = float(sides.before.var(ddof=1))
-    wander = added(sides.before.size, found.n) * variance * found.apart
-    return _Spread(found.estimate, found.noise + wander, weights, found.freedom)
+def _spread(found: Contrasts, k: int) -> _Spread:
+    noise = float(found.noise[k])
+    return _Spread(
+        float(found.estimate[k]),
+        noise,
+        noise + found.wander[k],
+        found.belief[k],
+        float(found.freedom[k]),
+    )
+
+
+def _z(found: Contrasts) -> F64:
+    """(K,) estimates on the scale of a standard normal; 0 without comparison."""
+    away = np.abs(found.estimate)[:, None] / np.sqrt(found.noise[:, None] + found.wander)
+    p = 2 * (found.belief * stdtr(found.freedom[:, None], -away)).sum(axis=1)
+    z = np.copysign(-ndtri(np.maximum(p, 1e-300) / 2), found.estimate)
+    return np.asarray(np.where(found.cells > 0, z, 0.0), np.float64)
 
 
 def _observed(history: History, plan: MeasurementPlan) -> Impact:
@@ -197,22 +215,26 @@ def _observed(history: History, plan: MeasurementPlan) -> Impact:
     first = plan.looks[0]
     if n < 2:
         return _too_early(known, n, first)
-    weights = drift_beliefs(sides)
-    found = contrast(sides, n)
-    if not found.cells:
-        known = known if n >= first else _too_early(known, n, first)
-        return (
-            known
-            if n < first
-            else replace(
-                known,
-                verdict="not_evidence",
-                reason="no_comparison",
-                sentence="Not evidence: too few trades are not covered by the advice, so a "
-                "market that turned would look the same.",
-            )
-        )
-    return _tested(known, sides, plan, weights, found)
+    found = contrasts(sides, np.array([each for each in plan.looks if each < n] + [n], np.int64))
+    if found.cells[-1]:
+        known = _with_estimate(known, found)
+    if n < first:
+        return _too_early(known, n, first)
+    return _tested(known, sides, plan, found)
+
+
+def _with_estimate(known: Impact, found: Contrasts) -> Impact:
+    live = _spread(found, -1)
+    half = live.half_width(0.05)
+    return replace(
+        known,
+        estimate_r=live.estimate,
+        ci=(live.estimate - half, live.estimate + half),
+        se_r=live.se,
+        shrunk_r=shrunk(live.estimate, live.se),
+        inflation=live.inflation,
+        comparison_cells=int(found.cells[-1]),
+    )
 
 
 def _too_early(known: Impact, n: int, first: int) -> Impact:
@@ -225,24 +247,30 @@ def _too_early(known: Impact, n: int, first: int) -> Impact:
     )
 
 
-def _tested(
-    known: Impact, sides: Sides, plan: MeasurementPlan, weights: F64, found: Contrast
-) -> Impact:
-    live = _spread(found, sides, weights)
-    inflation = live.se**2 / found.noise
-    half = live.half_width(0.05)
-    known = replace(
-        known,
-        estimate_r=live.estimate,
-        ci=(live.estimate - half, live.estimate + half),
-        se_r=live.se,
-        shrunk_r=shrunk(live.estimate, live.se),
-        inflation=inflation,
-        comparison_cells=found.cells,
-    )
-    if found.n < plan.looks[0]:
-        return _too_early(known, found.n, plan.looks[0])
-    if inflation > MOST_INFLATION:
+def _tested(known: Impact, sides: Sides, plan: MeasurementPlan, found: Contrasts) -> Impact:
+    fractions = fractions_of(sides.before.size, plan.looks)
+    looks = _looks(plan, found, fractions)
+    last = looks[-1]
+    known = replace(known, looks=looks, look=(len(looks), len(plan.looks)))
+    if last.crossed:
+        better = last.z > 0
+        return replace(
+            known,
+            verdict="likely_helped" if better else "likely_hurt",
+            reason="boundary",
+            sentence=f"Likely {'helped' if better else 'hurt'}: the planned boundary was crossed "
+            f"after {last.n} trades.",
+            p=overall_p(fractions, len(looks) - 1, last.z, plan.alpha),
+        )
+    if known.inflation is None:
+        return replace(
+            known,
+            verdict="not_evidence",
+            reason="no_comparison",
+            sentence="Not evidence: too few trades are not covered by the advice, so a "
+            "market that turned would look the same.",
+        )
+    if known.inflation > MOST_INFLATION:
         return replace(
             known,
             verdict="not_evidence",
@@ -250,21 +278,8 @@ def _tested(
             sentence="Not evidence: results of these trades wander too much by themselves. "
             "An experiment could tell.",
         )
-    fractions = fractions_of(sides.before.size, plan.looks)
-    looks = _looks(sides, plan, weights, fractions)
-    last = len(looks) - 1
-    p = overall_p(fractions, last, looks[last].z, plan.alpha)
-    known = replace(known, looks=looks, look=(len(looks), len(plan.looks)), p=p)
-    if looks[last].crossed:
-        better = looks[last].z > 0
-        return replace(
-            known,
-            verdict="likely_helped" if better else "likely_hurt",
-            reason="boundary",
-            sentence=f"Likely {'helped' if better else 'hurt'}: the planned boundary was crossed "
-            f"after {looks[last].n} trades.",
-        )
-    return _undecided(known, plan, live, found, sides)
+    known = replace(known, p=overall_p(fractions, len(looks) - 1, last.z, plan.alpha))
+    return _undecided(known, plan, _spread(found, -1), sides)
 
 
 def fractions_of(before: int, looks: tuple[int, ...]) -> tuple[float, ...]:
@@ -276,33 +291,27 @@ def fractions_of(before: int, looks: tuple[int, ...]) -> tuple[float, ...]:
 
 
 def _looks(
-    sides: Sides, plan: MeasurementPlan, weights: F64, fractions: tuple[float, ...]
+    plan: MeasurementPlan, found: Contrasts, fractions: tuple[float, ...]
 ) -> tuple[Look, ...]:
     """The looks taken so far, up to the first that crosses."""
-    bounds = boundaries(fractions, plan.alpha)
     looks: list[Look] = []
-    for n, bound in zip(plan.looks, bounds, strict=True):
-        if n > sides.after.size:
+    every = _z(found).tolist()
+    for k, (n, bound) in enumerate(zip(plan.looks, boundaries(fractions, plan.alpha), strict=True)):
+        if n > found.n[-1]:
             break
-        found = contrast(sides, n)
-        if not found.cells:
-            looks.append(Look(n, found.raw, math.inf, 0.0, bound, False))
-            continue
-        spread = _spread(found, sides, weights)
-        z = spread.z()
-        looks.append(Look(n, spread.estimate, spread.se, z, bound, abs(z) >= bound))
-        if looks[-1].crossed:
+        spread, z = _spread(found, k), every[k]
+        trusted = found.cells[k] > 0 and spread.inflation <= MOST_INFLATION
+        crossed = bool(trusted and abs(z) >= bound)
+        looks.append(Look(n, spread.estimate, spread.se, z, bound, crossed))
+        if crossed:
             break
     return tuple(looks)
 
 
-def _undecided(
-    known: Impact, plan: MeasurementPlan, live: _Spread, found: Contrast, sides: Sides
-) -> Impact:
-    sd = known.sd_r or 1.0
-    narrow = live.half_width(0.10)
+def _undecided(known: Impact, plan: MeasurementPlan, live: _Spread, sides: Sides) -> Impact:
+    sd, n = known.sd_r or 1.0, known.n_after
     finished = len(known.looks) == len(plan.looks)
-    if finished and abs(live.estimate) + narrow <= _EQUIVALENT_SD * sd:
+    if finished and abs(live.estimate) + live.half_width(0.10) <= _EQUIVALENT_SD * sd:
         return replace(
             known,
             verdict="no_meaningful_effect",
@@ -310,7 +319,7 @@ def _undecided(
             sentence="No meaningful effect: whatever it is, it is small.",
         )
     size = max(abs(known.shrunk_r or 0.0) / sd, plan.mde_sd)
-    needed = trades_needed(size, sides.before.size, found.noise, live.se**2, sd, found.n)
+    needed = trades_needed(size, sides.before.size, live.se**2, sd, n)
     if needed is None or finished:
         return replace(
             known,
@@ -318,7 +327,7 @@ def _undecided(
             reason="plan_ended" if finished else "short_history",
             sentence="It cannot be resolved from this history: start an experiment.",
         )
-    more = max(1, needed - found.n)
+    more = max(1, needed - n)
     return replace(
         known,
         verdict="no_evidence_yet",
@@ -328,9 +337,7 @@ def _undecided(
     )
 
 
-def trades_needed(
-    size: float, before: int, noise: float, variance: float, sd: float, n: int
-) -> int | None:
+def trades_needed(size: float, before: int, variance: float, sd: float, n: int) -> int | None:
     """Covered trades after the change that find an effect of `size` standard deviations four times
     of five; None where the baseline alone makes it impossible."""
     factor = variance / (sd * sd * (1 / n + 1 / before))

@@ -43,13 +43,11 @@ def _after_streaks(r: F64, window: int, level: float, n_before: int, n_after: in
     mean = (sums[window:] - sums[:-window]) / window
     ends = window + np.flatnonzero(mean <= level)
     ends = ends[(ends >= least_before) & (ends <= r.size - n_after)]
-    found: list[float] = []
-    last = -window
+    chosen: list[int] = []
     for end in ends.tolist():
-        if end - last < window:
-            continue
-        last = end
-        start = max(0, end - n_before)
-        later = (sums[end + n_after] - sums[end]) / n_after
-        found.append(float(later - (sums[end] - sums[start]) / (end - start)))
-    return found
+        if not chosen or end - chosen[-1] >= window:
+            chosen.append(end)
+    at = np.array(chosen, np.int64)
+    start = np.maximum(at - n_before, 0)
+    later = (sums[at + n_after] - sums[at]) / n_after
+    return list((later - (sums[at] - sums[start]) / (at - start)).tolist())
