@@ -66,6 +66,9 @@ class MeetingDecision(models.Model):
         Experiment, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     evidence = models.JSONField(default=dict, help_text="The figures it was decided on")
+    advice_version = models.PositiveIntegerField(
+        null=True, help_text="Of the recommendation as the decision left it"
+    )
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )

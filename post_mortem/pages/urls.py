@@ -1,10 +1,11 @@
-from django.urls import path
+from django.urls import path, re_path
 
 from . import (
     attribution,
     audit_page,
     dashboard,
     imports,
+    meetings,
     patterns,
     plans,
     recommendations,
@@ -45,6 +46,17 @@ urlpatterns = [
     path("plans/<int:pk>/", plans.show_plan, name="plan"),
     path("recommendations/", recommendations.show_board, name="recommendations"),
     path("recommendations/<int:pk>/state/", recommendations.state, name="recommendation-state"),
+    path("review/", meetings.show_review, name="review"),
+    path("review/past/", meetings.show_past, name="review-past"),
+    re_path(
+        r"^review/(?P<action>decide|undo|action|close)/$", meetings.change, name="review-change"
+    ),
+    path("review/<int:meeting_id>/report/", meetings.report, name="review-report"),
+    re_path(
+        r"^review/(?P<meeting_id>[0-9]{1,18})/minutes\.(?P<form>json|md)$",
+        meetings.export,
+        name="review-minutes",
+    ),
     path("rules/", rules.show_rules, name="rules"),
     path("rules/<int:rule_id>/remove/", rules.remove, name="rule-remove"),
     path("rules/changes/<int:change_id>/undo/", rules.undo, name="rule-undo"),

@@ -40,6 +40,9 @@ class Coded:
     codes: I64
     names: tuple[str, ...]
 
+    def part(self, rows: slice) -> Coded:
+        return Coded(self.codes[rows], self.names)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClosedTrades:
@@ -59,6 +62,13 @@ class ClosedTrades:
 
     def __len__(self) -> int:
         return int(self.ids.size)
+
+    def part(self, rows: slice) -> ClosedTrades:
+        """Some of them, in the same order."""
+        columns = {name: getattr(self, name)[rows] for name in ("ids", "opened", "closed", "value")}
+        names = ("side", "symbol", "strategy", "setups", "cause")
+        coded = {name: getattr(self, name).part(rows) for name in names}
+        return replace(self, **columns, **coded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from .reading import page, text
 
 LISTS = (
     *("/", "/trades/", "/attribution/", "/recommendations/"),
-    *("/audits/review/", "/rules/", "/import/", "/patterns/", "/plans/"),
+    *("/audits/review/", "/review/", "/review/past/", "/rules/", "/import/"),
+    *("/patterns/", "/plans/"),
 )
 FORM = {"verdict": "confirmed", "action": "flag", "version": "0"}
 _INLINE = re.compile(r"<[^>]+\s(?:style|on[a-z]+)\s*=|<style\b|<script(?![^>]*(?:src=|json))", re.I)
@@ -110,6 +111,7 @@ def test_every_route_of_the_pages_is_in_this_file() -> None:
         "trade-journal", "trade-replay", "trade-replay-bars", "audit", "audit-verify",
         "audit-rerun", "audits-rerun", "rules", "rule-remove", "rule-undo",
         "attribution", "patterns", "patterns-search", "pattern", "plans", "plan-draft", "plan",
+        "review", "review-past", "review-change", "review-report", "review-minutes",
         "cause-review", "review-queue", "audit-review", "audit-named", "recommendations",
         "recommendation-state", "import", "import-undo", "demo-remove", "sign-in", "sign-out",
     }  # fmt: skip
