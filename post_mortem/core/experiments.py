@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import ttest_ind
+from scipy.special import stdtr
 
 from trading.core.candles import F64, I64
 from trading.core.errors import UserError
@@ -240,4 +240,7 @@ def imbalance(on: Bool, before: F64) -> float:
     a, b = before[on], before[~on]
     if a.size < 2 or b.size < 2 or not (a.var() + b.var() > 0):
         return 1.0
-    return float(ttest_ind(a, b, equal_var=False).pvalue)
+    # Welch's test; scipy.stats would do it too, at a tenth of a second for every start.
+    va, vb = a.var(ddof=1) / a.size, b.var(ddof=1) / b.size
+    freedom = (va + vb) ** 2 / (va**2 / (a.size - 1) + vb**2 / (b.size - 1))
+    return float(2 * stdtr(freedom, -abs(a.mean() - b.mean()) / np.sqrt(va + vb)))

@@ -32,8 +32,10 @@ from trading.models import Account, OwnedQuerySet, Trade
 from . import dashboard, meetings
 from .columns import fetch, floats, integers, times, utc_ns
 from .filters import TradeFilter, apply
+from .patterns import told as told_pattern
 from .recommendations import current, prioritised
-from .trades import TradeRow, rows
+from .trades import TradeRow
+from .trades import rows as trade_rows
 
 SCHEMA = "inquest.minutes/1"
 MOST_TRADES = 200  # listed one by one; all are counted
@@ -66,7 +68,7 @@ def agenda(account: Account, period: Period, *, now: datetime) -> dict[str, Any]
     results = dict(zip(here.ids.tolist(), here.value.tolist(), strict=True))
     start, end = period.span(zone)
     mine = found.filter(closed_at__gte=start, closed_at__lt=end)
-    listed = rows(mine, sort="closed", stop=MOST_TRADES)
+    listed = trade_rows(mine, sort="closed", stop=MOST_TRADES)
     marked = _marked(mine)
     sheet = {
         "score": _score(
@@ -169,7 +171,8 @@ def _patterns(
     where its own statistics say that it changed by more than chance explains.
     """
     start, end = period.span(zone)
-    patterns = {p.pk: p for p in AnalysisPattern.objects.filter(account=account)}
+    rows = AnalysisPattern.objects.filter(account=account, period="", lost_at=None)
+    patterns = {row.pk: row for row in rows}
     known = found.filter(closed_at__lt=end, patterns__in=list(patterns)).order_by("closed_at", "pk")
     columns = fetch(known, "patterns__id", "id", "closed_at", "verdict__r_multiple")
     which, ids = integers(columns["patterns__id"]), integers(columns["id"])
@@ -186,7 +189,7 @@ def _patterns(
         told.append(
             {
                 "id": pk,
-                "text": pattern.description,
+                "text": _said(pattern),
                 "category": pattern.category,
                 "state": "new"
                 if pattern.created_at >= start
@@ -200,6 +203,11 @@ def _patterns(
         )
     told.sort(key=lambda p: (-abs(p["r"]), p["id"]))
     return told[:MOST_PATTERNS]
+
+
+def _said(pattern: AnalysisPattern) -> str:
+    shown = told_pattern(pattern)
+    return shown.sentence or shown.title or pattern.category
 
 
 def _state(pattern: AnalysisPattern, start: datetime) -> str:

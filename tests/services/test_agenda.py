@@ -15,6 +15,7 @@ from post_mortem.selectors.agenda import agenda, sheet_of
 from post_mortem.selectors.meetings import due_period
 from trading.models import Account, Trade
 
+from .factories import make_pattern
 from .meeting_desk import LONDON, NOW, WEEK, MeetingDesk, closed, make_desk
 
 
@@ -101,33 +102,29 @@ def test_proposals_of_the_week_come_first_with_their_trades(desk: MeetingDesk) -
 
 
 def test_patterns_say_what_the_week_did_to_them(desk: MeetingDesk) -> None:
-    def pattern(text: str, *names: str, **statistics: Any) -> AnalysisPattern:
-        made = AnalysisPattern.objects.create(
-            account=desk.account,
-            pattern_type="leak",
-            category="news",
-            description=text,
-            confidence=80,
-            statistics=statistics,
-        )
-        made.affected_trades.set([desk.trades[name] for name in names])
+    def pattern(n: int, *names: str, **changes: Any) -> AnalysisPattern:
+        trades = [desk.trades[name] for name in names]
+        made = make_pattern(desk.account, trades=trades, n=n, **changes)
         # Found before the week, unless said otherwise.
         AnalysisPattern.objects.filter(pk=made.pk).update(created_at=NOW - timedelta(days=30))
         return made
 
-    pattern("fades lose", "prior", "news1", "news2", trend="stronger")
-    pattern("opens win", "may1", "may2", "first", "best", trend="")
-    new = pattern("only now", "last", trend="weaker")
-    pattern("not now", "may1", "after")
+    fades = pattern(31, "prior", "news1", "news2", trend="stronger")
+    opens = pattern(32, "may1", "may2", "first", "best", trend="")
+    new = pattern(33, "last", trend="weaker")
+    pattern(34, "may1", "after")
+    lost = pattern(35, "news1")
     AnalysisPattern.objects.filter(pk=new.pk).update(created_at=NOW)
-    told = {p["text"]: p for p in seen(desk)["patterns"]}
-    assert [told[t]["state"] for t in ("fades lose", "opens win", "only now")] == [
-        "stronger", "", "new",
-    ]  # fmt: skip
-    assert set(told) == {"fades lose", "opens win", "only now"}
-    opens = told["opens win"]
-    assert (opens["before_n"], opens["before_r"], opens["n"], opens["r"]) == (2, 2.4, 2, 3.5)
-    assert opens["trades"] == [desk.trades[n].pk for n in ("first", "best")]
+    AnalysisPattern.objects.filter(pk=lost.pk).update(lost_at=NOW)
+    told = {p["id"]: p for p in seen(desk)["patterns"]}
+    assert {pk: p["state"] for pk, p in told.items()} == {
+        opens.pk: "", fades.pk: "stronger", new.pk: "new",
+    }  # fmt: skip
+    assert list(told) == [opens.pk, fades.pk, new.pk], "the largest sum first"
+    shown = told[opens.pk]
+    assert shown["text"].startswith("Breakouts in Asia")
+    assert (shown["before_n"], shown["before_r"], shown["n"], shown["r"]) == (2, 2.4, 2, 3.5)
+    assert shown["trades"] == [desk.trades[n].pk for n in ("first", "best")]
 
 
 def test_a_trade_without_r_is_counted_and_not_added(desk: MeetingDesk) -> None:
