@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -13,6 +14,7 @@ from post_mortem.services import jobs
 from post_mortem.services.attribution import ATTRIBUTION, build_attribution, request_attribution
 from post_mortem.services.audits import run_autopsy
 from post_mortem.services.autopsy_jobs import AUTOPSY
+from post_mortem.services.experiment_draws import draw
 from post_mortem.services.jobs import Claim, Failure, ItemResult, LostLeaseError
 from post_mortem.services.model_narratives import (
     NARRATIVES,
@@ -81,6 +83,11 @@ def work_once(
         _give_back(claim, clock)
         raise
     return True
+
+
+def tend(*, now: datetime) -> None:
+    """What is due by the clock and not by the queue: cheap where nothing is."""
+    draw(now=now)
 
 
 def _run(claim: Claim, handlers: Mapping[str, Handler], clock: Callable[[], Any]) -> None:

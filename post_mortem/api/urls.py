@@ -1,6 +1,16 @@
 from django.urls import path, register_converter
 
-from . import analyses, attribution, audits, jobs, patterns, plans, recommendations, reviews
+from . import (
+    analyses,
+    attribution,
+    audits,
+    experiments,
+    jobs,
+    patterns,
+    plans,
+    recommendations,
+    reviews,
+)
 
 
 class IdConverter:
@@ -58,6 +68,27 @@ urlpatterns = [
     path("patterns/<id:pattern_id>/", patterns.PatternDetail.as_view(), name="api-pattern"),
     path("improvement-plans/", plans.PlanList.as_view(), name="api-plans"),
     path("improvement-plans/<id:plan_id>/", plans.PlanDetail.as_view(), name="api-plan"),
+    path("experiments/", experiments.ExperimentList.as_view(), name="api-experiments"),
+    path(
+        "experiments/<id:experiment_id>/",
+        experiments.ExperimentDetail.as_view(),
+        name="api-experiment",
+    ),
+    path(
+        "experiments/<id:experiment_id>/arm/",
+        experiments.ExperimentArm.as_view(),
+        name="api-experiment-arm",
+    ),
+    path(
+        "experiments/<id:experiment_id>/stop/",
+        experiments.ExperimentStop.as_view(),
+        name="api-experiment-stop",
+    ),
+    path(
+        "experiments/<id:experiment_id>/notes/",
+        experiments.ExperimentNotes.as_view(),
+        name="api-experiment-notes",
+    ),
     path(
         "recommendations/",
         recommendations.RecommendationList.as_view(),

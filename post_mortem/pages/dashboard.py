@@ -12,11 +12,13 @@ from django.utils import timezone
 from post_mortem.models import InsightAudit, RecommendationTracking
 from post_mortem.models.audits import CAUSE_LABELS
 from post_mortem.selectors import dashboard as selectors
-from post_mortem.selectors import filters, reviews, trades
+from post_mortem.selectors import experiments, filters, reviews, trades
 from post_mortem.selectors.viewer import Viewer
 from trading.core.errors import UserError
 
 from .equity import draw
+from .experiment_words import short_today
+from .experiments import draw_due
 from .shell import page, show, unit_of
 from .units import Unit
 
@@ -71,4 +73,13 @@ def _needs(viewer: Viewer, closed: selectors.ClosedTrades) -> Mapping[str, Any]:
         "review": reviews.to_review(audits).count(),
         "advice": advice.filter(implementation_status="PENDING").count(),
         "candles": selectors.candles_behind(viewer.user, closed),
+        "experiments": _experiments(viewer),
     }
+
+
+def _experiments(viewer: Viewer) -> list[tuple[int, str, str]]:
+    """(id, name, what today is) of every running experiment."""
+    now = timezone.now()
+    draw_due(now)
+    running = experiments.running_now(viewer.user, now)
+    return [(row.pk, row.name, short_today(row, state)) for row, state in running]

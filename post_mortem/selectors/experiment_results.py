@@ -33,6 +33,7 @@ from post_mortem.core.experiments import (
 )
 from post_mortem.core.guardrails import Rail, guardrails
 from post_mortem.core.measurement import Assignment, Bool, History, MeasurementPlan, make_history
+from post_mortem.core.skipped import skipping_evidence
 from post_mortem.core.types import NO_TIME
 from post_mortem.models import Experiment, ExperimentAssignment, ExperimentNote
 from trading.core.candles import F64, I64
@@ -47,6 +48,8 @@ from .experiments import ON, days_of, units_of
 ENDED: Final = ("helped", "hurt", "no_meaningful_effect", "unresolvable")
 IMBALANCED: Final = 0.001
 _SEED: Final = 20_261_121
+# Signals are drawn one by one; so many of them are looked at together for skipping.
+_SIGNALS_A_BLOCK: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,7 @@ def _results(
         verdict = _by_strict(verdict, strict, experiment)
     followed = _followed(notes, units)
     count, total = _sums(units, trades)
+    verdict = _unless_skipped(experiment, verdict, units, count)
     before = _before(experiment, found)
     on_r = trades.r[units.on[trades.unit]]
     return Results(
@@ -379,6 +383,39 @@ def _points(
     return tuple(points)
 
 
+# --- days skipped by arm ------------------------------------------------------------------------
+
+
+def _unless_skipped(
+    experiment: Experiment, verdict: ArmsResult, units: _Drawn, count: F64
+) -> ArmsResult:
+    """No verdict where units of one arm were left out: the arms then differ in more than the
+    rule."""
+    if experiment.unit == Experiment.Unit.SIGNAL:
+        use = units.drawn
+        block = np.arange(use.size, dtype=np.int64) // _SIGNALS_A_BLOCK
+    else:
+        use = units.drawn & (np.bincount(units.block)[units.block] == BLOCK_DAYS)
+        block = _in_order(units.block)
+    found = skipping_evidence(block[use], units.on[use], count[use] > 0)
+    evidence = max(verdict.mismatch, found)
+    if evidence < experiment.plan["mismatch_level"]:
+        return verdict
+    sentence = "Not evidence: the days traded do not match the days assigned."
+    return replace(
+        verdict, verdict="not_evidence", reason="mismatch", sentence=sentence, mismatch=evidence
+    )
+
+
+def _in_order(block: I64) -> I64:
+    """Blocks numbered anew, in the order in which they end."""
+    if not block.size:
+        return block
+    last = {int(b): i for i, b in enumerate(block.tolist())}
+    rank = {b: n for n, b in enumerate(sorted(last, key=lambda b: last[b]))}
+    return np.array([rank[b] for b in block.tolist()], np.int64)
+
+
 # --- the strict test ----------------------------------------------------------------------------
 
 
@@ -390,10 +427,7 @@ def _strict(units: _Drawn, trades: _Trades) -> tuple[float, float]:
     size = np.bincount(units.block)
     whole = size[units.block] == BLOCK_DAYS
     usable = (whole & units.drawn)[trades.unit]
-    # Blocks in the order in which they end.
-    ends = {int(b): i for i, b in enumerate(units.block.tolist())}
-    order = {b: rank for rank, b in enumerate(sorted(ends, key=lambda b: ends[b]))}
-    blocks = np.array([order[b] for b in units.block.tolist()], np.int64)
+    blocks = _in_order(units.block)
     by_block = np.argsort(blocks, kind="stable")
     number = np.empty(blocks.size, np.int64)
     place = np.arange(blocks.size)

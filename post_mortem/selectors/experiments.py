@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from django.db.models import Case, Q, QuerySet, Value, When
+from django.db.models import Case, Count, Q, QuerySet, Value, When
+from django.db.models.functions import Coalesce, NullIf
 
 from post_mortem.core.draws import (
     Sealed,
@@ -23,7 +24,7 @@ from post_mortem.core.draws import (
 from post_mortem.core.experiments import BLOCK_DAYS, assign, signal_is_on
 from post_mortem.models import Experiment, ExperimentAssignment, ExperimentNote
 from trading.core.sessions import SESSIONS
-from trading.models import OwnedQuerySet, Signal
+from trading.models import Account, OwnedQuerySet, Signal, Trade
 
 ON, OFF = ExperimentAssignment.Arm.ON, ExperimentAssignment.Arm.OFF
 Status = Experiment.Status
@@ -122,6 +123,18 @@ def _of_market(scope: Mapping[str, str]) -> Q:
     return wanted
 
 
+def traded(account: Account) -> dict[str, list[str]]:
+    """Symbols and strategies of the account's trades, to choose a scope from."""
+    mine = Trade.objects.filter(account=account).order_by()
+    named = mine.annotate(named=Coalesce(NullIf("strategy", Value("")), "signal__strategy"))
+    return {
+        "symbols": sorted(mine.values_list("instrument__symbol", flat=True).distinct()),
+        "strategies": sorted(
+            name for name in named.values_list("named", flat=True).distinct() if name
+        ),
+    }
+
+
 # --- now ----------------------------------------------------------------------------------------
 
 
@@ -187,6 +200,18 @@ def _next_start(experiment: Experiment, now: datetime) -> datetime | None:
     return next((u.starts for u in units_of(experiment, last) if u.starts > now), None)
 
 
+def arm_of_signal(experiment: Experiment, signal_id: int) -> Now:
+    """The arm of one signal; undrawn if it was traded before it could be drawn, or is no part."""
+    key = f"signal/{signal_id}"
+    drawn = ExperimentAssignment.objects.filter(experiment=experiment, unit_key=key).first()
+    if experiment.status != Status.RUNNING:
+        return Now("ended")
+    if drawn is None:
+        return Now("undrawn")
+    notes = ExperimentNote.objects.filter(experiment=experiment, unit_key=key)
+    return Now(drawn.arm, None, drawn, notes.first())
+
+
 # --- lists --------------------------------------------------------------------------------------
 
 
@@ -195,6 +220,26 @@ def experiments(user: Any) -> OwnedQuerySet:
     rank = Case(When(status=Status.RUNNING, then=Value(0)), default=Value(1))
     found: OwnedQuerySet = Experiment.objects.visible_to(user)
     return found.annotate(rank=rank).order_by("rank", "-created_at", "-pk")
+
+
+def counts(user: Any) -> dict[str, int]:
+    """How many experiments of each status the user may see."""
+    rows = Experiment.objects.visible_to(user).order_by().values_list("status")
+    return dict(rows.annotate(n=Count("pk")))
+
+
+def newest_notes(experiment: Experiment, keys: Sequence[str]) -> dict[str, ExperimentNote]:
+    """The newest note of each unit that has one."""
+    found: dict[str, ExperimentNote] = {}
+    notes = ExperimentNote.objects.filter(experiment=experiment, unit_key__in=keys)
+    for note in notes.select_related("user").order_by("-pk"):
+        found.setdefault(note.unit_key, note)
+    return found
+
+
+def scope_words(scope: Mapping[str, str]) -> str:
+    """Which trades count, for people."""
+    return ", ".join(f"{name} {value}" for name, value in scope.items()) or "every trade"
 
 
 def running_now(user: Any, now: datetime) -> list[tuple[Experiment, Now]]:

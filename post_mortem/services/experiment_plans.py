@@ -19,6 +19,7 @@ from post_mortem.core.experiments import BLOCK_DAYS, STRICT_LEVEL
 from post_mortem.core.measurement import ALPHA, ARM_LOOKS, MDE_SD
 from post_mortem.models import Experiment
 from post_mortem.selectors.experiment_pace import pace_of
+from post_mortem.selectors.experiments import scope_words
 from trading.core.errors import UserError
 from trading.models import Account, Signal, Trade
 from trading.services.instruments import find_instrument
@@ -266,8 +267,8 @@ def check_free(account: Account, scope: Mapping[str, str]) -> None:
             raise UserError(
                 "overlaps",
                 f"“{other.name}”, running since {other.starts_on.isoformat()}, decides over "
-                f"{words(other.scope)}. Two tests on the same trades could not be told apart: "
-                "stop that one first, or choose another symbol, strategy or side.",
+                f"{scope_words(other.scope)}. Two tests on the same trades could not be told "
+                "apart: stop that one first, or choose another symbol, strategy or side.",
                 field="scope",
             )
 
@@ -275,7 +276,3 @@ def check_free(account: Account, scope: Mapping[str, str]) -> None:
 def disjoint(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     """Whether no trade can be in both."""
     return any(one[name] != other[name] for name in one if name in other)
-
-
-def words(scope: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in scope.items()) or "every trade"

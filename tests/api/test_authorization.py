@@ -68,6 +68,8 @@ NEWS = {"cause": "news_shock", "verdict": "confirmed"}
 NEUTRAL = {"outcome": "neutral", "reason": "the feed spiked", "version": 0}
 ACCOUNT = {"account": lambda w: w.mine.account.pk}
 DESK = {"desk": lambda w: w.mine.account.desk_id}
+ONE_TEST = {"experiment_id": "experiment.pk"}
+EXPERIMENT = {"name": "Fewer trades", "rule": "Two at most.", "scope": {"symbol": "EURUSD"}}
 SIGNAL = {
     "time": "2024-03-04T12:00:00Z",
     "symbol": "EURUSD",
@@ -92,6 +94,10 @@ CANDLES = "time,open,high,low,close\n" + "".join(
 def review_first(world: World, client: APIClient) -> None:
     url = reverse("api-audit-reviews", args=[world.mine.audit.pk])
     client.post(url, NEWS, format="json")
+
+
+def first_day(world: World) -> str:
+    return world.mine.experiment.starts_on.isoformat()
 
 
 def make_stale(world: World, client: APIClient) -> None:
@@ -162,6 +168,12 @@ ROWS = (
             "version": 1,
         },
     ),
+    Row("GET", "api-experiments", 200, 200),
+    Row("POST", "api-experiments", 201, 404, {}, {**ACCOUNT, **EXPERIMENT}),
+    Row("GET", "api-experiment", 200, 404, ONE_TEST),
+    Row("GET", "api-experiment-arm", 200, 404, ONE_TEST),
+    Row("POST", "api-experiment-stop", 200, 404, ONE_TEST, {"reason": "done", "version": 1}),
+    Row("POST", "api-experiment-notes", 200, 404, ONE_TEST, {"unit": first_day, "kept": True}),
     Row("GET", "api-signals", 200, 200),
     Row("POST", "api-signals", 201, 404, {}, {**ACCOUNT, **SIGNAL}),
     Row("GET", "api-trades", 200, 200),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from django.contrib.auth import get_user_model
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from post_mortem.core.record import COLUMNS, UNKNOWN
@@ -17,13 +18,14 @@ from post_mortem.models import (
     ApiToken,
     AuditRCA,
     AutopsyJob,
+    Experiment,
     ImprovementPlan,
     InsightAudit,
     RecommendationTracking,
     RuleSnapshot,
     TradeAnalysis,
 )
-from post_mortem.services import jobs, recommendations, tokens
+from post_mortem.services import experiments, jobs, recommendations, tokens
 from post_mortem.services.plans import create_improvement_plan
 from tests.services.factories import make_instrument, make_pattern, make_signal, make_trade
 from trading.models import Account, Membership, Role, Trade
@@ -68,6 +70,7 @@ class Owned:
     job: AutopsyJob
     pattern: AnalysisPattern
     plan: ImprovementPlan
+    experiment: Experiment
 
 
 @dataclass
@@ -115,7 +118,27 @@ def own_rows(user: Any) -> Owned:
     )
     pattern = make_pattern(account, trades=[trade])
     plan = create_improvement_plan(patterns=[make_pattern(account, trades=[trade], n=41)])
-    return Owned(account, trade, bare, audit, analysis, advice, job, pattern, plan)
+    test = own_experiment(account)
+    return Owned(account, trade, bare, audit, analysis, advice, job, pattern, plan, test)
+
+
+def own_experiment(account: Account) -> Experiment:
+    """One whose first day has begun."""
+    make_instrument("GBPUSD")
+    return experiments.start_experiment(
+        account=account,
+        recommendation=None,
+        name="Wider stop",
+        rule="Place the stop beyond the swing.",
+        unit="day",
+        scope={"symbol": "GBPUSD"},
+        starts_on=None,
+        shadow=False,
+        strict=False,
+        weekdays=range(7),
+        user=account.owner,
+        now=timezone.now() - timedelta(days=3),
+    )
 
 
 def make_audit(trade: Trade, /, **changes: Any) -> InsightAudit:

@@ -17,22 +17,24 @@ from post_mortem.models import CauseReview, InsightAudit, RecommendationTracking
 from post_mortem.pages.imports import in_fields
 from trading.models import Account, ImportBatch, Membership, Role, Trade
 
+from .experiments import an_experiment
 from .factories import START, World, make_audit, make_trade, make_user, make_world
 from .reading import page, text
 
 LISTS = (
     *("/", "/trades/", "/attribution/", "/recommendations/"),
     *("/audits/review/", "/review/", "/review/past/", "/rules/", "/import/"),
-    *("/patterns/", "/plans/"),
+    *("/patterns/", "/plans/", "/experiments/"),
 )
-FORM = {"verdict": "confirmed", "action": "flag", "version": "0"}
+FORM = {"verdict": "confirmed", "action": "flag", "version": "0", "kept": "yes", "reason": "x"}
 _INLINE = re.compile(r"<[^>]+\s(?:style|on[a-z]+)\s*=|<style\b|<script(?![^>]*(?:src=|json))", re.I)
 
 
 def paths_of(world: World) -> list[str]:
     assert world.untraded is not None
     trade = f"/trades/{world.news_trade.pk}/"
-    return [*LISTS, trade, f"{trade}replay/", f"/audits/{world.untraded.pk}/"]
+    tests = ["/experiments/new/", f"/experiments/{an_experiment(world).pk}/"]
+    return [*LISTS, *tests, trade, f"{trade}replay/", f"/audits/{world.untraded.pk}/"]
 
 
 # --- who gets what --------------------------------------------------------------------------------
@@ -51,6 +53,7 @@ def test_the_owner_gets_every_page(world: World, anna: Client) -> None:
 def test_what_is_foreign_is_not_there(world: World, client: Client) -> None:
     client.force_login(make_user("bob").owner)
     advice = RecommendationTracking.objects.first()
+    experiment = an_experiment(world)
     assert world.untraded is not None
     assert advice is not None
     hidden = [
@@ -66,6 +69,10 @@ def test_what_is_foreign_is_not_there(world: World, client: Client) -> None:
         ("post", f"/audits/{world.untraded.pk}/named/"),
         ("post", f"/audits/{world.untraded.pk}/review/"),
         ("get", f"/recommendations/{advice.pk}/state/"),
+        ("get", f"/experiments/{experiment.pk}/"),
+        ("get", f"/experiments/{experiment.pk}/units.csv"),
+        ("post", f"/experiments/{experiment.pk}/note/"),
+        ("post", f"/experiments/{experiment.pk}/stop/"),
         ("get", "/trades/999999/"),
     ]
     for method, path in hidden:
@@ -113,6 +120,8 @@ def test_every_route_of_the_pages_is_in_this_file() -> None:
         "attribution", "patterns", "patterns-search", "pattern", "plans", "plan-draft", "plan",
         "review", "review-past", "review-change", "review-report", "review-minutes",
         "cause-review", "review-queue", "audit-review", "audit-named", "recommendations",
+        "experiments", "experiments-export", "experiment", "experiment-new",
+        "experiment-note", "experiment-stop", "experiment-units",
         "recommendation-state", "import", "import-undo", "demo-remove", "sign-in", "sign-out",
     }  # fmt: skip
 

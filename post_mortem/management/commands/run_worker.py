@@ -6,18 +6,22 @@ import os
 import signal
 import socket
 import threading
+import time
 from argparse import ArgumentParser
 from types import FrameType
 from typing import Any, Final
 
 from django.db import InterfaceError, OperationalError, connection
+from django.utils import timezone
 
-from post_mortem.jobs import work_once
+from post_mortem.jobs import tend, work_once
 from post_mortem.services.jobs import work_is_left
 from trading.core.errors import RetryLaterError
 from trading.management.base import InquestCommand, Summary
 
 POLL_SECONDS: Final = 0.5
+# How often what is due by the clock is looked after, such as the arms of coming days.
+TEND_SECONDS: Final = 60.0
 _LONGEST_PAUSE: Final = 10.0
 
 
@@ -32,9 +36,12 @@ class Command(InquestCommand):
         worker = f"{socket.gethostname()}:{os.getpid()}"
         stop = threading.Event()
         _stop_on_signal(stop)
-        done, trouble = 0, 0
+        done, trouble, tended = 0, 0, -TEND_SECONDS
         while not stop.is_set():
             try:
+                if time.monotonic() - tended >= TEND_SECONDS:
+                    tend(now=timezone.now())
+                    tended = time.monotonic()
                 worked = work_once(worker=worker)
                 finished = options["once"] or (
                     not worked and options["drain"] and not work_is_left()

@@ -1,4 +1,4 @@
-"""`verify_audits`: run stored audits again and compare what comes out."""
+"""`verify_audits`: run stored audits again and compare; check the seals of experiments."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from argparse import ArgumentParser
 from collections.abc import Iterable
 from typing import Any
 
-from post_mortem.models import InsightAudit
+from post_mortem.models import Experiment, InsightAudit
+from post_mortem.services.experiment_checks import verify_experiments
 from post_mortem.services.verification import verify_audits
 from trading.core.errors import UserError
 from trading.management.base import InquestCommand, Summary
 
 
 class Command(InquestCommand):
-    help = "Run stored audits again from stored inputs; exit status 1 if any comes out different."
+    help = (
+        "Run stored audits again from stored inputs, and check the seals of experiments; "
+        "exit status 1 if anything comes out different."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--sample", type=int, help="only N audits, spread evenly over all")
@@ -24,7 +28,14 @@ class Command(InquestCommand):
             raise UserError("sample", "--sample is a number from 1 on", field="sample")
         total = InsightAudit.objects.count()
         with self.progress(min(total, sample or total), "audits") as bar:
-            return verify_audits(sample=sample, progress=bar.advance).as_dict()
+            summary: Summary = verify_audits(sample=sample, progress=bar.advance).as_dict()
+        with self.progress(Experiment.objects.count(), "experiments") as bar:
+            found = verify_experiments(progress=bar.advance)
+        return {
+            **summary,
+            "experiments_checked": found.checked,
+            "experiments_mismatched": found.mismatches,
+        }
 
     def lines(self, summary: Summary) -> Iterable[str]:
         mismatches: Any = summary["mismatches"]
@@ -39,5 +50,14 @@ class Command(InquestCommand):
             f"{summary['other_engine']:,} of another engine version"
         )
 
+        if summary["experiments_checked"]:
+            broken: Any = summary["experiments_mismatched"]
+            for one in broken:
+                yield f"experiment {one['experiment_id']}: {'; '.join(one['reasons'])}"
+            yield (
+                f"{summary['experiments_checked']:,} experiments checked, "
+                f"{len(broken):,} with broken seals"
+            )
+
     def exit_status(self, summary: Summary) -> int:
-        return 1 if summary["mismatched"] else 0
+        return 1 if summary["mismatched"] or summary["experiments_mismatched"] else 0
