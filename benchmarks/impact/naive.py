@@ -16,6 +16,8 @@ ALPHA = 0.05
 def welch(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """(mean of b less a, two-sided p)."""
     va, vb = a.var(ddof=1) / a.size, b.var(ddof=1) / b.size
+    if va + vb == 0:
+        return 0.0, 1.0
     freedom = (va + vb) ** 2 / (va**2 / (a.size - 1) + vb**2 / (b.size - 1))
     difference = float(b.mean() - a.mean())
     return difference, float(2 * stdtr(freedom, -abs(difference) / np.sqrt(va + vb)))
@@ -68,7 +70,7 @@ def arms(history: History, plan: MeasurementPlan) -> tuple[np.ndarray, np.ndarra
 
 
 def sequential() -> Any:
-    """GrowthBook's sequential test where it is installed (`pip install gbstats`), else None."""
+    """GrowthBook's sequential test where it is installed (gbstats 0.8.0), else None."""
     try:
         tests = importlib.import_module("gbstats.frequentist.tests")
         statistics = importlib.import_module("gbstats.models.statistics")
@@ -89,7 +91,7 @@ def sequential() -> Any:
             )
             if min(a.n, b.n) < 10:
                 continue
-            low, high = tests.SequentialTwoSidedTTest([(a, b)], config).compute_result().ci
+            low, high = tests.SequentialTwoSidedTTest(a, b, config).confidence_interval
             if low > 0 or high < 0:
                 return 1 if low > 0 else -1
         return 0

@@ -80,22 +80,46 @@ class ArmsResult:
     warnings: tuple[str, ...] = field(default=())
 
 
+def in_scope(history: History, plan: MeasurementPlan) -> Bool:
+    """(N,) trades of the experiment: those covered, from the change on.
+
+    Where "covered" evidently says that the rule was applied (no covered trade on any day that was
+    off, no uncovered one of the same cells on any that was on), the off arm is the trades of those
+    cells on days that were off.
+    """
+    late = history.time >= plan.implemented_at
+    mine = history.covered & late
+    if history.assignment is None:
+        return np.asarray(mine, np.bool_)
+    arm = arms_of(day_of(history.time), history.assignment)
+    cells = np.isin(history.cell, np.unique(history.cell[mine]))
+    others = cells & late & ~history.covered
+    if (mine & (arm == 0)).any() or (others & (arm == 1)).any():
+        return np.asarray(mine, np.bool_)
+    return np.asarray(mine | (others & (arm == 0)), np.bool_)
+
+
+def arms_of(day: I64, assignment: Assignment) -> I64:
+    """Arm of each day: 1 on, 0 off, -1 not assigned."""
+    at = np.minimum(np.searchsorted(assignment.day, day), max(0, assignment.day.size - 1))
+    if not assignment.day.size:
+        return np.full(day.shape, -1, np.int64)
+    arm = np.where(assignment.on[at], 1, 0)
+    return np.where(assignment.day[at] == day, arm, -1).astype(np.int64)
+
+
 def arm_days(history: History, plan: MeasurementPlan) -> ArmDays:
-    """Covered trades from the change on, summed by day and matched with their assignment."""
+    """Trades of the experiment, summed by day and matched with the day's arm."""
     assignment = history.assignment or Assignment(np.zeros(0, np.int64), np.zeros(0, np.bool_))
-    days = day_of(history.time)
-    mine = history.covered & (history.time >= plan.implemented_at)
-    days, r = days[mine], history.r[mine]
-    day, place = np.unique(days, return_inverse=True)
+    mine = in_scope(history, plan)
+    day, place = np.unique(day_of(history.time[mine]), return_inverse=True)
     count = np.bincount(place, minlength=day.size).astype(np.float64)
-    total = np.bincount(place, r, day.size).astype(np.float64)
-    at = np.searchsorted(assignment.day, day)
-    known = np.zeros(day.size, np.bool_)
-    inside = at < assignment.day.size
-    known[inside] = assignment.day[at[inside]] == day[inside]
-    on = np.asarray(assignment.on[at[known]], np.bool_)
+    total = np.bincount(place, history.r[mine], day.size).astype(np.float64)
+    arm = arms_of(day, assignment)
+    known = arm >= 0
+    left_out = int(count[~known].sum())
     return ArmDays(
-        day[known].astype(np.int64), on, count[known], total[known], int(count[~known].sum())
+        day[known].astype(np.int64), arm[known] == 1, count[known], total[known], left_out
     )
 
 
@@ -161,8 +185,7 @@ def judge_arms(history: History, plan: MeasurementPlan) -> ArmsResult:
         )
     assignment = history.assignment
     evidence = 0.0 if assignment is None else mismatch(days, assignment, int(days.day[-1]))
-    mine = history.covered & (history.time >= plan.implemented_at)
-    sd = float(history.r[mine].std(ddof=1))
+    sd = float(history.r[in_scope(history, plan)].std(ddof=1))
     known = {
         "estimate_r": live.estimate,
         "ci": live.interval(0.05),

@@ -220,15 +220,14 @@ def _evidence(sides: Sides, use: Bool, n: I64, stops: I64) -> F64:
         of_blocks(*_deviation(counts[:, first:m], totals[:, first:m], variance)), (n.size, 1)
     )
     whole = m + np.searchsorted(sides.ends, np.arange(BLOCK, int(n[-1]) + 1, BLOCK))
-    if whole.size < 2:
-        return result
-    edges = np.append(m, whole[:-1] + 1)
-    wide, wide_sums = (
-        np.add.reduceat(each[:, : whole[-1] + 1], edges, axis=1) for each in (counts, totals)
-    )
-    deviation, white, unit = _deviation(wide, wide_sums, variance)
-    for k, blocks in enumerate((n // BLOCK).tolist()):
-        result[k] += of_blocks(deviation[:, :blocks], white, unit)
+    if whole.size > 1:
+        edges = np.append(m, whole[:-1] + 1)
+        wide, wide_sums = (
+            np.add.reduceat(each[:, : whole[-1] + 1], edges, axis=1) for each in (counts, totals)
+        )
+        deviation, white, unit = _deviation(wide, wide_sums, variance)
+        for k, blocks in enumerate((n // BLOCK).tolist()):
+            result[k] += of_blocks(deviation[:, :blocks], white[:blocks], unit)
     late, late_sum = trades[1:, stops - 1] - early[1:, None], sums[1:, stops - 1]
     change = (late_sum - early_sum[1:, None]) / late - (early_sum[1:] / early[1:])[:, None]
     rest = 1 - 1 / change.shape[0]
@@ -237,13 +236,13 @@ def _evidence(sides: Sides, use: Bool, n: I64, stops: I64) -> F64:
     return result + of_sides(change, noise, rest * float(variance[1:].sum()), moved)
 
 
-def _deviation(counts: F64, totals: F64, variance: F64) -> tuple[F64, float, float]:
+def _deviation(counts: F64, totals: F64, variance: F64) -> tuple[F64, F64, float]:
     """Block means of every cell less their common mean, and what their squares, summed over cells,
-    are worth from the scatter of trades and per unit of drift."""
+    are worth in each block from the scatter of trades, and per unit of drift."""
     there = counts > 0
     known = np.maximum(counts, 1)
     mean = totals / known
     common = mean.sum(axis=0, where=there) / there.sum(axis=0)
     rest = 1 - 1 / counts.shape[0]
-    white = rest * float(variance @ (1 / known).sum(axis=1)) / counts.shape[1]
+    white = rest * (variance @ (1 / known))
     return np.where(there, mean - common, 0.0), white, rest * float(variance.sum())

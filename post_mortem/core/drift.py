@@ -45,19 +45,20 @@ def beliefs(evidence: F64) -> F64:
     return np.asarray(weight / weight.sum(axis=1, keepdims=True), np.float64)
 
 
-def of_blocks(deviation: F64, white: float, unit: float) -> F64:
+def of_blocks(deviation: F64, white: F64, unit: float) -> F64:
     """(grid,) log-likelihood of neighbouring blocks on one side of the change.
 
     `deviation` (units, blocks): mean R of a block less the mean of all units in that block.
-    `white`: what the squared deviations of one block, summed over units, are worth without drift;
+    `white` (blocks,): what their squares, summed over units, are worth without drift;
     `unit`: the same for units' variances of a single trade, which a share of 1 would add.
     """
     units, blocks = deviation.shape
-    if blocks < 2 or units < 2 or white <= 0:
+    usual = float(white.mean()) if blocks else 0.0
+    if blocks < 2 or units < 2 or usual <= 0:
         return np.zeros(POINTS)
     wave = deviation @ _cosines(blocks)
-    size = (wave * wave).sum(axis=0) / white
-    level = 1 + _spectrum(blocks) * (unit / white)
+    size = (wave * wave).sum(axis=0) / usual
+    level = 1 + _spectrum(blocks) * (unit / usual)
     return np.asarray(-0.5 * (units - 1) * (np.log(level) + size / level).sum(axis=1), np.float64)
 
 

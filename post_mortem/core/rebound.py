@@ -35,19 +35,20 @@ def expected_rebound(
 
 
 def _after_streaks(r: F64, window: int, level: float, n_before: int, n_after: int) -> list[float]:
-    """Before/after differences at the streaks of one cell, which do not overlap."""
-    least_before = max(window, min(n_before, 60))
-    if r.size < least_before + n_after:
+    """Before/after differences at the streaks of one cell, no two within one baseline. Where a cell
+    has too few trades before a streak, its mean stands for those that are missing."""
+    if r.size < 2 * window:
         return []
     sums = np.append(0.0, np.cumsum(r))
     mean = (sums[window:] - sums[:-window]) / window
     ends = window + np.flatnonzero(mean <= level)
-    ends = ends[(ends >= least_before) & (ends <= r.size - n_after)]
+    # Advice comes at the first streak since its watch began, so the watch begins anew each time.
     chosen: list[int] = []
-    for end in ends.tolist():
-        if not chosen or end - chosen[-1] >= window:
+    for end in ends[ends <= r.size - window].tolist():
+        if end >= (chosen[-1] + n_before if chosen else min(n_before, r.size // 2)):
             chosen.append(end)
     at = np.array(chosen, np.int64)
-    start = np.maximum(at - n_before, 0)
-    later = (sums[at + n_after] - sums[at]) / n_after
-    return list((later - (sums[at] - sums[start]) / (at - start)).tolist())
+    start, stop = np.maximum(at - n_before, 0), np.minimum(at + n_after, r.size)
+    missing = n_before - (at - start)
+    before = (sums[at] - sums[start] + missing * r.mean()) / n_before
+    return list(((sums[stop] - sums[at]) / (stop - at) - before).tolist())
