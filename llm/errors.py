@@ -71,6 +71,12 @@ _WORDS: Final[Mapping[Kind, str]] = {
 }
 
 
+def described(kind: str) -> str:
+    """The words of a kind, for people; another text with spaces for its underscores."""
+    known: Mapping[str, str] = {str(one): words for one, words in _WORDS.items()}
+    return known.get(kind, kind.replace("_", " "))
+
+
 class LLMError(Exception):
     """A call to a model that brought no usable answer.
 

@@ -75,6 +75,8 @@ class LLMSpend(models.Model):
 
     A call reserves the most it could take before it is made and settles what it took after."""
 
+    EVERYBODY = "all"
+
     scope = models.CharField(max_length=40)
     period = models.CharField(max_length=10)
     tokens_reserved = models.BigIntegerField(default=0)
@@ -89,3 +91,7 @@ class LLMSpend(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.period}"
+
+    @staticmethod
+    def scope_of(user_id: int | None) -> str:
+        return f"user:{user_id or 0}"

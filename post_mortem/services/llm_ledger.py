@@ -27,7 +27,6 @@ from llm.types import Usage
 from post_mortem.models import LLMAnswer, LLMCall, LLMSpend
 
 _NOTHING: Final = Decimal(0)
-EVERYBODY: Final = "all"
 _INTERACTIVE_SECONDS: Final = 25.0
 
 
@@ -83,9 +82,9 @@ def caps(user_id: int | None, now: datetime) -> tuple[Cap, ...]:
     """The limits a call of this user falls under, in the order they are always locked."""
     day, month = f"{now:%Y-%m-%d}", f"{now:%Y-%m}"
     return (
-        Cap(EVERYBODY, month, None, settings.LLM_MONTHLY_COST or None),
-        Cap(EVERYBODY, day, None, settings.LLM_DAILY_COST or None),
-        Cap(f"user:{user_id or 0}", day, settings.LLM_DAILY_TOKENS, None),
+        Cap(LLMSpend.EVERYBODY, month, None, settings.LLM_MONTHLY_COST or None),
+        Cap(LLMSpend.EVERYBODY, day, None, settings.LLM_DAILY_COST or None),
+        Cap(LLMSpend.scope_of(user_id), day, settings.LLM_DAILY_TOKENS, None),
     )
 
 

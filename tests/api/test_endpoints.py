@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from post_mortem.api import analyses
 from post_mortem.core.portable import parse_case
-from post_mortem.models import AutopsyJob, CauseReview, InsightAudit
+from post_mortem.models import AutopsyJob, CauseReview, InsightAudit, TradeAnalysis
 from post_mortem.services import requests
 from tests.api.world import NOW, World, make_audit
 from tests.services.factories import MONDAY, make_instrument, make_signal, make_trade
@@ -160,6 +160,29 @@ class TestAnalyses:
             "PENDING",
             1,
         )
+
+    @pytest.mark.parametrize(
+        ("source", "reason", "grounding"),
+        [
+            ("template", "", {"checked": 12, "violations": []}),
+            ("template", "timeout", {"checked": 12, "violations": []}),
+            ("llm", "", {"model": "m", "checked": 9, "numbers": 14, "matched": 14}),
+            ("llm_repaired", "", {"model": "m", "violations": {"digit": 1}, "removed": 0}),
+            ("llm_pruned", "", {"model": "m", "removed": 2, "replaced": ["exit_analysis"]}),
+        ],
+    )
+    def test_whose_words_they_are(
+        self, world: World, source: str, reason: str, grounding: dict[str, Any]
+    ) -> None:
+        TradeAnalysis.objects.filter(pk=world.mine.analysis.pk).update(
+            source=source, source_reason=reason, grounding=grounding
+        )
+        analysis = get(world, "api-analysis", world.mine.trade.pk).json()
+        assert analysis["source"] == source
+        assert analysis["source_reason"] == reason
+        assert analysis["grounding"] == grounding
+        (row,) = get(world, "api-analyses").json()["results"]
+        assert row["source"] == source
 
     def test_the_list_is_light(self, world: World) -> None:
         (row,) = get(world, "api-analyses").json()["results"]

@@ -35,6 +35,7 @@ def paths(page: Page, base: str) -> Iterator[tuple[str, str]]:
         ("recommendations", "/recommendations/"),
         ("review", "/audits/review/"),
         ("rules", "/rules/"),
+        ("model", "/model/"),
         ("import", "/import/"),
         ("404", "/nowhere/"),
     )

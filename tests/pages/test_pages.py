@@ -23,7 +23,7 @@ from .reading import page, text
 
 LISTS = (
     *("/", "/trades/", "/attribution/", "/recommendations/"),
-    *("/audits/review/", "/review/", "/review/past/", "/rules/", "/import/"),
+    *("/audits/review/", "/review/", "/review/past/", "/rules/", "/model/", "/import/"),
     *("/patterns/", "/plans/", "/experiments/"),
 )
 FORM = {"verdict": "confirmed", "action": "flag", "version": "0", "kept": "yes", "reason": "x"}
@@ -123,6 +123,7 @@ def test_every_route_of_the_pages_is_in_this_file() -> None:
         "experiments", "experiments-export", "experiment", "experiment-new",
         "experiment-note", "experiment-stop", "experiment-units",
         "recommendation-state", "import", "import-undo", "demo-remove", "sign-in", "sign-out",
+        "model",
     }  # fmt: skip
 
 
