@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
@@ -155,6 +155,26 @@ def test_what_came_before_the_end_is_kept(audits: list[int], server: FaultServer
     asked = len(server.requests)
     assert word(audits, server).written == COUNT - worded
     assert len(server.requests) == asked + COUNT - worded
+
+
+def test_only_a_part_of_the_work_is_lost_with_the_client(
+    audits: list[int], server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of the database ends the run; what had come is in the ledger."""
+    real, batches = asking._Desk.write, []
+
+    def fails_later(desk: Any, done: Any) -> None:
+        batches.append(len(done))
+        if len(batches) == 2:
+            raise DatabaseError("disk full")
+        real(desk, done)
+
+    monkeypatch.setattr(asking._Desk, "write", fails_later)
+    server.latency = 0.05
+    with pytest.raises(DatabaseError):
+        word(audits, server, concurrency=2)
+    assert LLMCall.objects.count() >= batches[0]
+    assert TradeAnalysis.objects.exclude(source="template").count() >= batches[0]
 
 
 def test_the_database_is_asked_in_batches(audits: list[int], server: FaultServer) -> None:

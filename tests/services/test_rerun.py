@@ -43,6 +43,15 @@ def stale() -> int:
     return InsightAudit.objects.filter(is_stale=True).count()
 
 
+def test_a_dry_run_says_what_it_would_do(account: Account, instrument: Instrument) -> None:
+    make_candles(instrument, walk(BARS))
+    make_signal(account, instrument, time=ENTRY)
+    out = StringIO()
+    call_command("run_autopsy", "--dry-run", "--horizons", "4H", stdout=out)
+    assert "1 audits: 1 would be new" in out.getvalue()
+    assert "narratives" not in out.getvalue()
+
+
 # --- what makes an audit stale --------------------------------------------------------------------
 
 

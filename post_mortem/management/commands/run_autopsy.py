@@ -93,7 +93,7 @@ class Command(InquestCommand):
                 shown = ", ".join(f"{key} {count:,}" for key, count in counts.items())
                 yield f"{name.replace('_', ' ')}: {shown}"
         for name in ("narratives", "narratives_retried", "narratives_worded"):
-            if summary.get(name) or name == "narratives":
+            if summary.get(name) or (name == "narratives" and name in summary):
                 yield f"{name.replace('_', ' ')}: {summary[name]:,} written"
 
 
