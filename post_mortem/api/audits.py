@@ -16,7 +16,7 @@ from post_mortem.core.types import CAUSES
 from post_mortem.models import AuditRCA, CauseReview, InsightAudit
 from post_mortem.models.audits import CAUSE_CHOICES
 from post_mortem.selectors.access import readable
-from post_mortem.selectors.portable_cases import portable_case
+from post_mortem.selectors.case_export import portable_case
 from post_mortem.services import reviews
 from post_mortem.services.requests import request_rerun
 from trading.core.errors import UserError
@@ -142,7 +142,7 @@ class AuditCase(Endpoint):
     @extend_schema(operation_id="audit_case", responses=answers({200: OpenApiTypes.OBJECT}, 404))
     def get(self, request: Request, audit_id: int) -> Response:
         """The audit's inputs as a portable case (`inquest.case/1`), for `diagnose`."""
-        rows = InsightAudit.objects.select_related("signal")
+        rows = InsightAudit.objects.select_related("signal", "calibration")
         return Response(portable_case(readable(rows, user=request.user, pk=audit_id)))
 
 

@@ -1,7 +1,8 @@
 """One portable case in, one answer out: label, ranked causes, what could not be checked.
 
 The same engine as for stored audits, on a batch of one; no database, clock or network. The answer
-is a JSON object of the contract, its numbers rounded as in the evidence record.
+is a JSON object of the contract, its numbers rounded as in the evidence record. A case may carry
+the calibration table that judged it (`calibration`), where that is not the shipped one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from post_mortem.core.calibration import Calibration
-from post_mortem.core.calibration_table import DEFAULT
+from post_mortem.core.calibration_table import DEFAULT, parse_table
 from post_mortem.core.evidence import CauseNumbers, LabelNumbers
 from post_mortem.core.labeler import label
 from post_mortem.core.portable import parse_case
@@ -18,23 +19,26 @@ from post_mortem.core.rca import diagnose
 from post_mortem.core.record import evidence_hash, read_record, records
 from post_mortem.core.resolution import first_touches
 from post_mortem.core.types import Flag, Outcome, Status
+from trading.core.errors import UserError
 from trading.core.types import NS_PER_SECOND
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def diagnose_case(
-    case: Mapping[str, object], calibration: Calibration = DEFAULT
+    case: Mapping[str, object], calibration: Calibration | None = None
 ) -> dict[str, object]:
-    """The answer to one portable case (`contract.md`); a malformed case raises UserError.
+    """The answer to one portable case; a malformed case raises UserError. Without a `calibration`
+    the case's own is used, without one of its own the shipped one.
 
     `causes` are the ranked ones, best first: those that fired, and `unknown` last unless it is
     the answer. A case that was not judged (it succeeded, or data ends before it does) has none.
     """
     batch = parse_case(case)
+    used = _own_calibration(case) if calibration is None else calibration
     paths = first_touches(batch)
     labels = label(batch, paths)
-    row = records(labels, diagnose(batch, paths, labels, calibration))[0]
+    row = records(labels, diagnose(batch, paths, labels, used))[0]
     view = read_record(row.tobytes())
     return {
         "id": case.get("id"),
@@ -47,6 +51,15 @@ def diagnose_case(
         ],
         "evidence_hash": evidence_hash(row),
     }
+
+
+def _own_calibration(case: Mapping[str, object]) -> Calibration:
+    table = case.get("calibration")
+    if table is None:
+        return DEFAULT
+    if not isinstance(table, Mapping):
+        raise UserError("bad_type", "calibration: expected an object", field="calibration")
+    return parse_table(table).calibration
 
 
 def _label(numbers: LabelNumbers) -> dict[str, object]:

@@ -9,7 +9,8 @@ Optional keys beyond the format, written by `dump_case` so that a stored case ke
 `rules.Rule`), `news_coverage` ([[from, to], ...], by default the span of the candles and a day
 around), `flags` (what exact decimals proved about the fills), `candles.bid_*` and `ask_*`,
 `signal.entry_kind`, `news[].key`, `peers[].sign`, and `finer`: finer candles inside bars that leave
-something open ([{"timeframe", "point", "bars": [opens of those bars], "candles"}, ...]).
+something open ([{"timeframe", "point", "bars": [opens of those bars], "candles"}, ...]). An audit
+that another than the shipped calibration judged carries it as `calibration` (`diagnose.py`).
 """
 
 from __future__ import annotations

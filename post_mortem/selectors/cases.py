@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -107,8 +107,13 @@ def rule_of(row: LabelingRule) -> Rule:
 
 
 def used(rule: Rule) -> RuleUsed:
-    text = json.dumps(asdict(rule), sort_keys=True, separators=(",", ":"))
-    return RuleUsed(rule, hashlib.sha256(text.encode()).hexdigest())
+    return RuleUsed(rule, rule_hash(asdict(rule)))
+
+
+def rule_hash(data: Mapping[str, object]) -> str:
+    """sha256 (hex) of a rule's fields, by which its snapshot is found."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 # --- one batch ----------------------------------------------------------------------------------

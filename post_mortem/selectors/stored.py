@@ -61,9 +61,10 @@ def _places(cases: CasesOf, rows: dict[str, Column]) -> I64:
         return np.full(len(cases.batch), -1, np.int64)
     names = {name: code for code, name in enumerate((*SIGNAL_HORIZONS, str(Horizon.TRADE)))}
     trade = integers(rows["trade_id"])
-    stored = np.where(trade >= 0, trade, integers(rows["signal_id"])) * len(names)
-    stored += np.array([names[name] for name in rows["horizon"]], np.int64)
-    wanted = np.where(cases.trade_id >= 0, cases.trade_id, cases.signal_id) * len(names)
+    unknown, width = len(names), len(names) + 1  # no case has a horizon that nobody knows
+    stored = np.where(trade >= 0, trade, integers(rows["signal_id"])) * width
+    stored += np.array([names.get(name, unknown) for name in rows["horizon"]], np.int64)
+    wanted = np.where(cases.trade_id >= 0, cases.trade_id, cases.signal_id) * width
     wanted += np.array([names[name] for name in cases.batch.horizon], np.int64)
     order = np.argsort(stored, kind="stable")
     at = np.minimum(np.searchsorted(stored[order], wanted), stored.size - 1)

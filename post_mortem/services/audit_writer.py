@@ -168,15 +168,22 @@ def row_values(
     `diagnosis` has one element a row, `labels` and `read` one a case.
     """
     chosen = take(labels, rows)
+    reasons = review_reasons(chosen, diagnosis)
     causes: list[list[tuple[Any, ...]]] = [[] for _ in range(rows.size)]
     columns = _cause_columns(diagnosis)
     for at, *cause in zip(*columns.values(), strict=True):
         causes[at].append(tuple(cause))
     return {
+        "entry_time": bulk.time_column(cases.batch.entry_time[rows]),
+        "exit_time": bulk.time_column(chosen.exit_time),
         **_value_columns(cases.batch.entry_price[rows], chosen, diagnosis),
         **_bar_columns(cases, take(read, rows)),
         **_finer_columns(take(read, rows)),
         **_record_columns(chosen, diagnosis),
+        "series_id": [cases.series_id] * rows.size,
+        "account_id": [cases.account_id] * rows.size,
+        "review_reasons": reasons.tolist(),
+        "needs_manual_review": bulk.bool_column((reasons > 0).tolist()),
         "causes": [sorted(each) for each in causes],
     }
 

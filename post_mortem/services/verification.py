@@ -5,7 +5,8 @@ An audit is in one of these states:
 - `verified`: the same inputs gave the same evidence by the calibration table it was made with,
   and the row says what the evidence says;
 - `mismatch`: its bars, rule, signal or trade are not what it read, its record does not carry its
-  hash, or the same inputs gave something else: somebody changed it behind its back;
+  hash, its rule snapshot is not its rule, or the same inputs gave something else: somebody changed
+  it behind its back;
 - `stale`: marked so and its inputs are others, or its surroundings grew since (older trades, news
   or related markets came later): a new run updates it;
 - `other_engine`: made by another version of the engine, or labelled only; not compared.
@@ -25,10 +26,10 @@ from post_mortem.core.labeler import label
 from post_mortem.core.record import evidence_hash, packed, unpacked
 from post_mortem.core.resolution import first_touches
 from post_mortem.core.version import ENGINE_VERSION
-from post_mortem.models import CalibrationTable, InsightAudit
+from post_mortem.models import CalibrationTable, InsightAudit, RuleSnapshot
 from post_mortem.selectors.calibrations import stored_table
 from post_mortem.selectors.case_rows import Selection, groups
-from post_mortem.selectors.cases import CasesOf, group_batches
+from post_mortem.selectors.cases import CasesOf, group_batches, rule_hash
 from post_mortem.selectors.stored import causes_of, stored_rows
 from post_mortem.services.audit_writer import row_values
 from post_mortem.services.audits import judge
@@ -37,13 +38,18 @@ from trading.core.types import SIGNAL_HORIZONS, Horizon
 from trading.selectors.candles import forget_decoded
 
 _SHOWN = 1000
-_FIELDS = ("input_hash", "evidence_hash", "record", "engine_version", "is_stale", "calibration_id")
+_FIELDS = (
+    *("input_hash", "evidence_hash", "record", "engine_version", "is_stale", "calibration_id"),
+    "rule_snapshot_id",
+)
 # What a row repeats of its record, so that lists can be filtered by it.
 _COMPARED = (
     *("outcome", "shadow_outcome", "exit_reason", "flags", "exit_price", "pips", "pnl_pct"),
     *("r_multiple", "mfe_r", "mae_r", "max_drawdown_r", "mfe_pips", "mae_pips", "coverage"),
     *("entry_price", "top_cause", "top_posterior", "top_confidence", "n_bars", "bars_digest"),
-    *("resolved_by", "n_finer_bars", "finer_digest"),
+    *("resolved_by", "n_finer_bars", "finer_digest", "bars_from", "bars_to"),
+    *("entry_time", "exit_time", "series_id", "account_id"),
+    *("review_reasons", "needs_manual_review"),
 )
 
 
@@ -120,6 +126,7 @@ class _Check:
     result: Verification = field(default_factory=Verification)
     seen: set[int] = field(default_factory=set)
     tables: dict[int, Calibration] = field(default_factory=dict)
+    snapshots: dict[int, str] = field(default_factory=dict)
 
     def signals(self, signal_ids: Sequence[int]) -> None:
         """Check the audits of some signals; what cannot be read is narrowed down."""
@@ -160,7 +167,8 @@ class _Check:
         paths = first_touches(cases.batch)
         labels = label(cases.batch, paths)
         read = bars_read(cases.batch, paths)
-        hashes = input_hashes(cases.batch, paths, read, cases.rule_hashes())
+        rules = cases.rule_hashes()
+        hashes = input_hashes(cases.batch, paths, read, rules)
         causes = causes_of(ids[rows].tolist())
         table = stored.integers("calibration_id")
         for table_id in np.unique(table[rows]).tolist():
@@ -176,7 +184,7 @@ class _Check:
             for k, i in enumerate(made.tolist()):
                 row = {name: column[int(stored.place[i])] for name, column in stored.rows.items()}
                 now = {name: values[k] for name, values in expected.items()}
-                self._compare(row, hashes[i], now, causes.get(row["id"], []))
+                self._compare(row, hashes[i], rules[i], now, causes.get(row["id"], []))
 
     def _calibration(self, table_id: int) -> Calibration | None:
         """The table an audit was made with; None where no cause was asked for."""
@@ -187,8 +195,20 @@ class _Check:
             self.tables[table_id] = stored_table(row).calibration
         return self.tables[table_id]
 
+    def _rule_of(self, snapshot_id: int) -> str:
+        """Hash of the rule that a snapshot holds; empty where it does not carry its hash."""
+        if snapshot_id not in self.snapshots:
+            row = RuleSnapshot.objects.get(pk=snapshot_id)
+            self.snapshots[snapshot_id] = row.sha256 if rule_hash(row.data) == row.sha256 else ""
+        return self.snapshots[snapshot_id]
+
     def _compare(
-        self, row: dict[str, Any], inputs: str, now: dict[str, Any], causes: list[tuple[Any, ...]]
+        self,
+        row: dict[str, Any],
+        inputs: str,
+        rule: str,
+        now: dict[str, Any],
+        causes: list[tuple[Any, ...]],
     ) -> None:
         if not _carries_its_hash(row):
             self.judged(row["id"], "its record does not carry its evidence hash")
@@ -198,6 +218,8 @@ class _Check:
             self.counted(row["id"], "stale")
         elif not same_case(row["input_hash"], inputs):
             self.judged(row["id"], "its bars, rule, signal or trade are not what it read")
+        elif self._rule_of(row["rule_snapshot_id"]) != rule:
+            self.judged(row["id"], "its rule snapshot is not the rule it was judged by")
         elif row["input_hash"] != inputs:
             self.counted(row["id"], "stale")
         elif row["evidence_hash"] != now["evidence_hash"]:

@@ -10,6 +10,7 @@ import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ from django.core.management.base import CommandError
 
 from post_mortem.core import blocks
 from post_mortem.core import compiled as compiled_walk
+from post_mortem.core.calibration import Calibration, Curve
+from post_mortem.core.calibration_table import DEFAULT, SHIPPED, Table, table_as_json
 from post_mortem.core.diagnose import diagnose_case
 from post_mortem.core.types import CAUSES
 from tests.core import simulate
+from trading.core.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANTED = ("news_shock", "model_error", "unknown", "spread_slippage")
@@ -236,3 +240,32 @@ def test_a_long_window_is_walked_by_its_index(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(blocks, "_SCANNED_BARS", 4)
     diagnose_case(simulate.make_case(3, "unknown"))
     assert built
+
+
+def believed_less() -> Table:
+    curves = {c: Curve(curve.intercept - 1.5, curve.slope) for c, curve in DEFAULT.curves.items()}
+    return replace(SHIPPED, calibration=Calibration("less", curves, (0.5, -6.0, 0.5), 0.8))
+
+
+def test_the_calibration_of_a_case_judges_it(cases: list[dict[str, Any]]) -> None:
+    table = believed_less()
+    carried = cases[0] | {"calibration": table_as_json(table)}
+    assert diagnose_case(carried) == diagnose_case(cases[0], table.calibration)
+    assert diagnose_case(carried) != diagnose_case(cases[0])
+    assert diagnose_case(carried, DEFAULT) == diagnose_case(cases[0])
+
+
+@pytest.mark.parametrize(
+    ("table", "code"),
+    [
+        ("less", "bad_type"),
+        ({}, "calibration_table"),
+        (table_as_json(SHIPPED) | {"sure": 0.123}, "calibration_table"),
+    ],
+)
+def test_a_calibration_that_was_changed_is_refused(
+    cases: list[dict[str, Any]], table: object, code: str
+) -> None:
+    with pytest.raises(UserError) as refused:
+        diagnose_case(cases[0] | {"calibration": table})
+    assert refused.value.code == code

@@ -5,4 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-EQUIVALENT: Final[Mapping[str, Mapping[str, str]]] = {}
+_SIDE = "a side is 1 or -1, never 0"
+
+EQUIVALENT: Final[Mapping[str, Mapping[str, str]]] = {
+    "post_mortem.core.labeler": {
+        "_exit_side: side > 0 -> side >= 0": _SIDE,
+        "_verdict: result.net > 0 -> result.net >= 0": "a result of 0 is in every band",
+        "_verdict: np.abs(result.net) <= band + _DIRT -> np.abs(result.net) < band + _DIRT": (
+            "_DIRT stands for errors of floats; no result is exactly that far beyond its band"
+        ),
+    },
+}

@@ -32,9 +32,15 @@ ROOT = Path(__file__).resolve().parents[2]
 # The tests of each module, those first that find most in the least time.
 TESTS: dict[str, tuple[str, ...]] = {
     "post_mortem.core.blocks": ("test_compiled", "test_replay"),
-    "post_mortem.core.replay": ("test_boundaries", "test_replay"),
-    "post_mortem.core.labeler": ("test_boundaries", "test_replay"),
-    "post_mortem.core.setups": ("test_setups", "test_setup_rates"),
+    "post_mortem.core.replay": (
+        *("test_boundaries", "test_label_edges", "test_replay"),
+        *("test_resolution", "test_symmetries"),
+    ),
+    "post_mortem.core.labeler": (
+        *("test_boundaries", "test_label_edges", "test_replay"),
+        *("test_resolution", "test_symmetries"),
+    ),
+    "post_mortem.core.setups": ("test_setups", "test_setup_rates", "test_symmetries"),
 }
 SAMPLE, SEED = 80, 1
 _EXAMPLES_FACTOR = 0.4  # of the properties: fewer find a little less and take much less

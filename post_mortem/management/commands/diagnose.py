@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from post_mortem.core.calibration_table import SHIPPED, read_table
+from post_mortem.core.calibration_table import read_table
 from post_mortem.core.diagnose import diagnose_case
 from post_mortem.management.case_files import (
     cases_in,
@@ -31,14 +31,16 @@ class Command(InquestCommand):
         parser.add_argument("file", type=Path, help="cases, one JSON object a line (.jsonl, .gz)")
         parser.add_argument("--output", type=Path, help="write the answers here, one a line")
         parser.add_argument(
-            "--calibration", type=Path, help="a table of fit_calibration instead of the shipped one"
+            "--calibration",
+            type=Path,
+            help="a table of fit_calibration instead of each case's own or the shipped one",
         )
 
     def run(self, **options: Any) -> Summary:
         """Answer every case or none: a bad line stops the run before anything is written."""
         path: Path = options["file"]
         table = options["calibration"]
-        calibration = (SHIPPED if table is None else read_table(text_of(table))).calibration
+        calibration = None if table is None else read_table(text_of(table)).calibration
         answers: list[dict[str, Any]] = []
         with self.progress(count_lines(path), "cases") as progress:
             for number, case in cases_in(path):

@@ -20,7 +20,11 @@ class Command(InquestCommand):
         parser.add_argument("audit_id", type=int, help="id of the audit")
 
     def run(self, **options: Any) -> Summary:
-        audit = InsightAudit.objects.select_related("signal").filter(pk=options["audit_id"]).first()
+        audit = (
+            InsightAudit.objects.select_related("signal", "calibration")
+            .filter(pk=options["audit_id"])
+            .first()
+        )
         if audit is None:
             raise NotFoundError(
                 "not_found", f"there is no audit {options['audit_id']}", field="audit_id"
