@@ -153,10 +153,13 @@ def _measure(sides: Sides, found: Contrasts, use: Bool, at: I64, stops: I64) -> 
     trades = np.cumsum(count, axis=1)
     sums = np.cumsum(total, axis=1)
     usual = sums[:, m - 1] / trades[:, m - 1]
-    mean, pooled = _filled(total.sum(axis=0) - usual @ count, count.sum(axis=0), m)
+    starts = _joined(count.sum(axis=0), m)
+    pooled = np.add.reduceat(count.sum(axis=0), starts)
+    mean = np.add.reduceat(total.sum(axis=0) - usual @ count, starts) / pooled
     later = np.arange(last) >= m
     weight = np.where(later, sides.size[:last] / n[:, None], -sides.size[:last] / sides.before.size)
     weight[np.arange(last) >= stops[:, None]] = 0.0
+    weight = np.add.reduceat(weight, starts, axis=1)
     trades, sums = trades[:, stops - 1], sums[:, stops - 1]
     everything = trades.sum(axis=0)
     squares = np.cumsum(sides.square[use, :last].sum(axis=0))[stops - 1]
@@ -187,20 +190,23 @@ def _own_variances(sides: Sides, n: I64) -> tuple[float, F64]:
     return was, (np.maximum(squares - sums * sums / n, 0) + _BORROWED * was) / (n - 1 + _BORROWED)
 
 
-def _filled(total: F64, count: F64, m: int) -> tuple[F64, F64]:
-    """Block means of the comparison and their counts; a block with too few trades is taken together
-    with its neighbours on the same side of the change, as far as need be."""
-    thin = np.flatnonzero(count < _LEAST_IN_BLOCK)
-    mean, enough = total / np.maximum(count, 1), np.maximum(count, 1)
-    for b in thin.tolist():
-        low, high = (0, m) if b < m else (m, count.size)
-        for reach in range(1, count.size):
-            part = slice(max(low, b - reach), min(high, b + reach + 1))
-            if count[part].sum() >= _LEAST_IN_BLOCK:
-                break
-        enough[b] = max(1.0, float(count[part].sum()))
-        mean[b] = float(total[part].sum()) / enough[b]
-    return mean, enough
+def _joined(count: F64, m: int) -> I64:
+    """Where groups of neighbouring blocks begin, each on one side of the change and with enough
+    comparison trades for a mean; blocks that have enough stay by themselves."""
+    if bool((count >= _LEAST_IN_BLOCK).all()):
+        return np.arange(count.size)
+    starts: list[int] = []
+    for low, high in ((0, m), (m, count.size)):
+        side, have = [low], 0.0
+        for b in range(low, high):
+            if have >= _LEAST_IN_BLOCK:
+                side.append(b)
+                have = 0.0
+            have += float(count[b])
+        if have < _LEAST_IN_BLOCK and len(side) > 1:
+            side.pop()
+        starts += side
+    return np.array(starts, np.int64)
 
 
 def _evidence(sides: Sides, use: Bool, n: I64, stops: I64) -> F64:
@@ -238,11 +244,10 @@ def _evidence(sides: Sides, use: Bool, n: I64, stops: I64) -> F64:
 
 def _deviation(counts: F64, totals: F64, variance: F64) -> tuple[F64, F64, float]:
     """Block means of every cell less their common mean, and what their squares, summed over cells,
-    are worth in each block from the scatter of trades, and per unit of drift."""
-    there = counts > 0
+    are worth in each block from the scatter of trades, and per unit of drift. Where a cell has no
+    trade in a block, nothing is known of it: NaN."""
     known = np.maximum(counts, 1)
     mean = totals / known
-    common = mean.sum(axis=0, where=there) / there.sum(axis=0)
     rest = 1 - 1 / counts.shape[0]
-    white = rest * (variance @ (1 / known))
-    return np.where(there, mean - common, 0.0), white, rest * float(variance.sum())
+    white = np.where((counts > 0).all(axis=0), rest * (variance @ (1 / known)), np.nan)
+    return mean - mean.mean(axis=0), white, rest * float(variance.sum())

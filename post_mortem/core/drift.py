@@ -49,9 +49,11 @@ def of_blocks(deviation: F64, white: F64, unit: float) -> F64:
     """(grid,) log-likelihood of neighbouring blocks on one side of the change.
 
     `deviation` (units, blocks): mean R of a block less the mean of all units in that block.
-    `white` (blocks,): what their squares, summed over units, are worth without drift;
-    `unit`: the same for units' variances of a single trade, which a share of 1 would add.
+    `white` (blocks,): what their squares, summed over units, are worth without drift, NaN where a
+    block says nothing; `unit`: the same for the variances of a trade, that a share of 1 would add.
     """
+    told = np.isfinite(white)
+    deviation, white = deviation[:, told], white[told]
     units, blocks = deviation.shape
     usual = float(white.mean()) if blocks else 0.0
     if blocks < 2 or units < 2 or usual <= 0:

@@ -95,7 +95,8 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class History:
-    """N trades in one order whatever order they came in: by time, then R, cell and cover.
+    """N trades in one order whatever order they came in: by time, within one moment
+    mixed by a hash of R.
 
     `covered`: the advice is about this trade. `cell` indexes `cells`, the kinds of trades (such as
     EURUSD/breakout). Make one with `make_history`.
@@ -137,6 +138,7 @@ def make_history(
     if not bool(np.isfinite(rs).all()):
         raise UserError("bad_history", "r: expected finite numbers", field="r")
     order = np.lexsort((covers, codes, rs, times))
+    order = order[_within_moments(times[order], rs[order])]
     return History(
         times[order],
         rs[order],
@@ -146,6 +148,18 @@ def make_history(
         None if assignment is None else _in_order(assignment),
         trigger,
     )
+
+
+def _within_moments(time: I64, r: F64) -> I64:
+    """An order of sorted trades in which those of one moment are mixed: it follows from their R
+    alone, however they were given, and neither the worst nor the equal ones come together."""
+    n = np.arange(time.size)
+    same = np.append(False, (np.diff(time) == 0) & (np.diff(r) == 0))
+    repeat = n - np.maximum.accumulate(np.where(same, 0, n))
+    bits = (r + 0.0).view(np.uint64) + repeat.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    return np.lexsort((n, bits ^ (bits >> np.uint64(31)), time)).astype(np.int64)
 
 
 def _in_order(assignment: Assignment) -> Assignment:

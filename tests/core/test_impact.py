@@ -181,6 +181,24 @@ def test_comparison_that_stops_trading_is_no_comparison():
     assert judge(cut, PLAN).reason == "no_comparison"
 
 
+def test_trades_of_one_moment_do_not_come_worst_first():
+    """Files of days carry no hours: a look that cuts through a day must not read its losers."""
+    verdicts = []
+    for seed in range(20):
+        whole = history(seed)
+        week = 60 * NS_PER_DAY
+        coarse = CHANGE + (whole.time - CHANGE) // week * week
+        names = [whole.cells[c] for c in whole.cell]
+        verdicts.append(judge(make_history(coarse, whole.r, whole.covered, names), PLAN).verdict)
+    assert sum(v.startswith("likely") for v in verdicts) <= 4
+    order = np.argsort(-np.arange(100.0))
+    r = np.random.default_rng(1).normal(0, 1, 100)
+    one = make_history(np.zeros(100), r, np.ones(100, bool), ["a"] * 100)
+    other = make_history(np.zeros(100), r[order], np.ones(100, bool), ["a"] * 100)
+    assert one.r.tolist() == other.r.tolist()
+    assert abs(np.corrcoef(np.arange(100), one.r)[0, 1]) < 0.3
+
+
 def test_trades_without_any_spread_are_no_evidence():
     flat = replace(history(7), r=np.full(len(history(7)), -1.0))
     assert judge(flat, PLAN).reason == "constant"
