@@ -41,7 +41,7 @@ SCHEMA = "inquest.minutes/1"
 MOST_TRADES = 200  # listed one by one; all are counted
 MOST_LEAKS = 3
 MOST_PATTERNS = 12
-MOST_PROPOSALS = 12
+MOST_PROPOSALS = 8
 MOST_RIBBONS = 12
 _EDGES = ("setup", "strategy")
 

@@ -13,7 +13,7 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from rest_framework.test import APIClient
 
-from post_mortem.models import InsightAudit
+from post_mortem.models import InsightAudit, ReviewMeeting
 from tests.api.world import World
 
 pytestmark = pytest.mark.django_db
@@ -91,6 +91,40 @@ CANDLES = "time,open,high,low,close\n" + "".join(
 )
 
 
+MEETING = {"meeting_id": "meeting.pk"}
+WEEK = {"first_day": "2026-03-09", "last_day": "2026-03-15"}
+READ_AT = {"version": lambda w: meeting_version(w)}
+DECISION = {
+    "kind": "ignore",
+    "recommendation_id": lambda w: w.mine.recommendation.pk,
+    "recommendation_version": 1,
+    "reason": "Not now.",
+}
+ACTION = {
+    "action": "No USD-news entries",
+    "measure": "Times kept",
+    "target": "5 of 5",
+    "owner": "owner",
+    "due_date": "2026-03-16",
+}
+
+
+def meeting_version(world: World) -> int:
+    return int(ReviewMeeting.objects.get(pk=world.mine.meeting.pk).version)
+
+
+def decide_first(world: World, client: APIClient) -> None:
+    body = {k: v(world) if callable(v) else v for k, v in {**READ_AT, **DECISION}.items()}
+    url = reverse("api-meeting-decisions", args=[world.mine.meeting.pk])
+    made = client.post(url, body, format="json").json()
+    world.mine.decision_id = made["sheet"]["decisions"][0]["id"]
+
+
+def agree_first(world: World, client: APIClient) -> None:
+    url = reverse("api-meeting-action", args=[world.mine.meeting.pk])
+    client.post(url, {**ACTION, "version": meeting_version(world)}, format="json")
+
+
 def review_first(world: World, client: APIClient) -> None:
     url = reverse("api-audit-reviews", args=[world.mine.audit.pk])
     client.post(url, NEWS, format="json")
@@ -155,6 +189,30 @@ ROWS = (
     Row("GET", "api-plans", 200, 200),
     Row("POST", "api-plans", 201, 404, {}, {"pattern_ids": lambda w: [w.mine.pattern.pk]}),
     Row("GET", "api-plan", 200, 404, PLAN),
+    Row("GET", "api-meetings", 200, 200),
+    Row("POST", "api-meetings", 200, 404, {}, {**ACCOUNT, **WEEK}),
+    Row("GET", "api-meeting", 200, 404, MEETING),
+    Row("POST", "api-meeting-decisions", 200, 404, MEETING, {**READ_AT, **DECISION}),
+    Row(
+        "POST",
+        "api-meeting-decision-undo",
+        200,
+        404,
+        {**MEETING, "decision_id": "decision_id"},
+        READ_AT,
+        before=decide_first,
+    ),
+    Row("POST", "api-meeting-action", 200, 404, MEETING, {**READ_AT, **ACTION}),
+    Row(
+        "POST",
+        "api-meeting-report",
+        200,
+        404,
+        MEETING,
+        {**READ_AT, "kept": 4, "occasions": 5},
+        before=agree_first,
+    ),
+    Row("POST", "api-meeting-close", 200, 404, MEETING, READ_AT, before=agree_first),
     Row("GET", "api-recommendations", 200, 200),
     Row(
         "POST",

@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from post_mortem.core.meetings import week_of
 from post_mortem.core.record import COLUMNS, UNKNOWN
 from post_mortem.core.types import CAUSES, Missing, Status
 from post_mortem.models import (
@@ -22,10 +23,11 @@ from post_mortem.models import (
     ImprovementPlan,
     InsightAudit,
     RecommendationTracking,
+    ReviewMeeting,
     RuleSnapshot,
     TradeAnalysis,
 )
-from post_mortem.services import experiments, jobs, recommendations, tokens
+from post_mortem.services import experiments, jobs, meetings, recommendations, tokens
 from post_mortem.services.plans import create_improvement_plan
 from tests.services.factories import make_instrument, make_pattern, make_signal, make_trade
 from trading.models import Account, Membership, Role, Trade
@@ -71,6 +73,8 @@ class Owned:
     pattern: AnalysisPattern
     plan: ImprovementPlan
     experiment: Experiment
+    meeting: ReviewMeeting
+    decision_id: int = 999_999_999  # until something is decided
 
 
 @dataclass
@@ -119,7 +123,10 @@ def own_rows(user: Any) -> Owned:
     pattern = make_pattern(account, trades=[trade])
     plan = create_improvement_plan(patterns=[make_pattern(account, trades=[trade], n=41)])
     test = own_experiment(account)
-    return Owned(account, trade, bare, audit, analysis, advice, job, pattern, plan, test)
+    meeting = meetings.open_meeting(
+        account_id=account.pk, period=week_of(NOW.date()), user=user, now=NOW
+    )
+    return Owned(account, trade, bare, audit, analysis, advice, job, pattern, plan, test, meeting)
 
 
 def own_experiment(account: Account) -> Experiment:

@@ -33,7 +33,9 @@ def paths(page: Page, base: str) -> Iterator[tuple[str, str]]:
             yield name, str(links.first.get_attribute("href")).split("?")[0]
     yield from (
         ("recommendations", "/recommendations/"),
-        ("review", "/audits/review/"),
+        ("audits-review", "/audits/review/"),
+        ("review", "/review/"),
+        ("review-past", "/review/past/"),
         ("rules", "/rules/"),
         ("model", "/model/"),
         ("import", "/import/"),

@@ -396,7 +396,7 @@ def test_queries_do_not_grow(desk: MeetingDesk, trader: Client) -> None:
             account=desk.account, advice_key=f"k{n}", kind=f"k{n}", area="a", recommendation="More."
         )
     assert queries() == before
-    assert "And 19 more on the board." in text(page(trader, path(desk)))
+    assert "And 23 more on the board." in text(page(trader, path(desk)))
 
 
 def test_past_reviews_do_not_grow_in_queries(desk: MeetingDesk, trader: Client) -> None:

@@ -107,7 +107,8 @@ async function save(event) {
   const body = new FormData(form, event.submitter);
   for (const button of form.querySelectorAll("button")) button.disabled = true;
   try {
-    const answer = await fetch(form.action, { method: "POST", body });
+    // Not `form.action`: a field of that name would be found instead.
+    const answer = await fetch(form.getAttribute("action"), { method: "POST", body });
     const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (answer.ok) replace(parsed);
     else refused(parsed);
