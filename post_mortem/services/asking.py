@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -33,7 +33,7 @@ __all__ = ["Ask", "Outcome", "ask_all", "ask_each"]
 logger = logging.getLogger(__name__)
 
 # Results that come within a moment of each other are written together.
-_LINGER_SECONDS: Final = 0.05
+_LINGER_SECONDS: Final = 0.2
 _BEAT_SECONDS: Final = 10.0
 
 Keep = Callable[[Sequence[tuple[Ask, Outcome]]], None]
@@ -118,11 +118,12 @@ class _Desk:
         self._chunks = chunks
         self._now = now
         self._keep = keep
-        self.beat = beat
+        self._beat = beat
         self._price: Price | None = ledger.model_price()
         # Those that wait for the answer to the same question, by its key.
         self._waiting: dict[str, list[Ask]] = {}
         self._failed: dict[str, Outcome] = {}
+        self._held: dict[int, _Held] = {}
 
     def next_called(self) -> _Batch:
         """The next questions that have to be sent, past those that need not; empty at the end."""
@@ -175,7 +176,9 @@ class _Desk:
             if not granted:
                 break
             chosen = slice(done, done + granted)
-            batch.held += map(_Held, asks[chosen], most[chosen])
+            held = [_Held(ask, one) for ask, one in zip(asks[chosen], most[chosen], strict=True)]
+            self._held |= {id(item): item for item in held}
+            batch.held += held
             done += granted
         batch.refused += asks[done:]
 
@@ -187,9 +190,15 @@ class _Desk:
         outcome = Outcome("template", reason="budget")
         self._keep([pair for ask in refused for pair in self._resolved(ask, outcome)])
 
-    def release(self, held: Sequence[_Held]) -> None:
-        """Questions that were not asked after all."""
-        ledger.settle_all([(item.held, None, self._caps(item.ask)) for item in held])
+    def release(self, begun: Collection[int]) -> None:
+        """Give back what was set aside for questions that are not asked after all."""
+        left = [item for key, item in self._held.items() if key not in begun]
+        ledger.settle_all([(item.held, None, self._caps(item.ask)) for item in left])
+
+    def write_and_beat(self, done: Sequence[_Done]) -> None:
+        if done:
+            self.write(done)
+        self._beat()
 
     def write(self, done: Sequence[_Done]) -> None:
         """What was paid for first; then what came of it, which may be asked for again unpaid."""
@@ -203,6 +212,8 @@ class _Desk:
                     if told.answer is not None
                 ]
             )
+        for one in done:
+            del self._held[id(one.held)]
         self._keep([pair for d in done for pair in self._resolved(d.held.ask, d.outcome)])
 
     def _resolved(self, ask: Ask, outcome: Outcome) -> list[tuple[Ask, Outcome]]:
@@ -224,6 +235,7 @@ class _Window:
         self._seconds = seconds
         self._queue: asyncio.Queue[_Held] = asyncio.Queue(config.concurrency)
         self._done: list[_Done] = []
+        self._begun: set[int] = set()
         self._unsettled = 0
         self._is_fed = False
         self._wake = asyncio.Event()
@@ -240,8 +252,8 @@ class _Window:
             except BaseException:
                 await _stopped(tasks)
                 with suppress(DatabaseError):
-                    await self._write()
-                    await _in_callers_thread(self._desk.release, self._unasked())
+                    await self._write(self._desk.write)
+                    await _in_callers_thread(self._desk.release, self._begun)
                 raise
             await _stopped(tasks)
 
@@ -265,6 +277,7 @@ class _Window:
     async def _work(self, chat: ChatModel) -> None:
         while True:
             item = await self._queue.get()
+            self._begun.add(id(item))
             try:
                 outcome, spent = await answer(item.ask, chat, self._seconds)
             except Exception as error:  # noqa: BLE001 - its text may hold the prompt or the answer
@@ -286,18 +299,15 @@ class _Window:
                     task.result()
             if self._done and len(self._done) < self._unsettled:
                 await asyncio.sleep(_LINGER_SECONDS)
-            await self._write()
-            await _in_callers_thread(self._desk.beat)
+            await self._write(self._desk.write_and_beat)
 
-    async def _write(self) -> None:
+    async def _write(self, write: Callable[[Sequence[_Done]], None]) -> None:
         done, self._done = self._done, []
+        await _in_callers_thread(write, done)
+        self._unsettled -= len(done)
+        self._begun -= {id(one.held) for one in done}
         if done:
-            await _in_callers_thread(self._desk.write, done)
-            self._unsettled -= len(done)
             self._given_back.set()
-
-    def _unasked(self) -> list[_Held]:
-        return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
 
 
 async def _stopped(tasks: Sequence[asyncio.Task[None]]) -> None:

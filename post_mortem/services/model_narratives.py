@@ -135,8 +135,10 @@ def _questions(
 ) -> Iterator[list[Ask]]:
     """As many at a time as are asked at a time: the first are asked while others are made."""
     size = min(_MOST_TOGETHER, config.concurrency)
-    for start in range(0, len(audit_ids), size):
-        yield [_ask(item, config, user_id) for item in _due(audit_ids[start : start + size])]
+    for start in range(0, len(audit_ids), _MOST_TOGETHER):
+        due = _due(audit_ids[start : start + _MOST_TOGETHER])
+        for first in range(0, len(due), size):
+            yield [_ask(item, config, user_id) for item in due[first : first + size]]
 
 
 def _due(audit_ids: Sequence[int]) -> list[Rendered]:

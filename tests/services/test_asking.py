@@ -143,7 +143,7 @@ def test_what_came_before_the_end_is_kept(audits: list[int], server: FaultServer
         if beats == 2:
             raise Taken
 
-    server.latency = 0.05
+    server.latency = 0.3
     with pytest.raises(Taken):
         word(audits, server, beat=beat, concurrency=2)
     worded = TradeAnalysis.objects.exclude(source="template").count()
@@ -170,7 +170,7 @@ def test_only_a_part_of_the_work_is_lost_with_the_client(
         real(desk, done)
 
     monkeypatch.setattr(asking._Desk, "write", fails_later)
-    server.latency = 0.05
+    server.latency = 0.3
     with pytest.raises(DatabaseError):
         word(audits, server, concurrency=2)
     assert LLMCall.objects.count() >= batches[0]
