@@ -35,24 +35,26 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "--export",
         nargs=2,
         metavar=("SPLIT", "FILE"),
-        help="write the cases of train or dev as portable cases, truths beside in FILE.truth.jsonl",
+        help="write the cases of train or dev as portable cases, truths beside in "
+        "FILE.truth.jsonl and, for fit_calibration, in FILE.causes.json",
     )
     parser.add_argument(
         "--show", metavar="ID", help="print one case of train or dev with its truth"
     )
     options = parser.parse_args(arguments)
     size = run.QUICK if options.quick else run.FULL
+    exported = run.QUICK if options.quick else run.FIT
     if options.export:
         split, path = options.export
         if split not in export.OPEN_SPLITS:
             parser.error(f"--export writes {' or '.join(export.OPEN_SPLITS)}, not {split!r}")
-        result = export.write(split, Path(path), size)
+        result = export.write(split, Path(path), exported)
         print(json.dumps(result))
         return result
     if options.show:
         if options.split not in export.OPEN_SPLITS:
             parser.error("--show needs --split train or dev: validation cases are never shown")
-        shown = export.show(options.split, options.show, size)
+        shown = export.show(options.split, options.show, exported)
         if shown is None:
             parser.error(f"{options.split} has no case {options.show}")
         print(json.dumps(shown))

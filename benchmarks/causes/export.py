@@ -1,4 +1,6 @@
-"""Cases of the open splits in files, for fitting; the validation split stays closed."""
+"""Cases of the open splits in files, for fitting; the validation split stays closed.
+
+Both generators are mixed, so that what is fitted suits none alone; real candles stay unseen."""
 
 from __future__ import annotations
 
@@ -20,14 +22,17 @@ class ClosedSplit(ValueError):
 
 def write(split: str, path: Path, size: run.Size) -> dict[str, Any]:
     """Portable cases into `path`, one a line in the order of their ids, and their truths into
-    `path` with `.truth.jsonl` appended."""
-    lines = sorted(
-        (sample.truth.id, json.dumps(sample.case), json.dumps(sample.truth.as_json()))
-        for sample in _samples(split, size)
-    )
+    `path` with `.truth.jsonl` appended; `.causes.json` has id and cause alone."""
+    lines, causes = [], {}
+    for sample in _samples(split, size):
+        causes[sample.truth.id] = sample.truth.cause
+        truth = json.dumps(sample.truth.as_json())
+        lines.append((sample.truth.id, json.dumps(sample.case), truth))
+    lines.sort()
     truths = path.with_name(path.name + ".truth.jsonl")
     path.write_text("".join(case + "\n" for _, case, _ in lines))
     truths.write_text("".join(truth + "\n" for _, _, truth in lines))
+    path.with_name(path.name + ".causes.json").write_text(json.dumps(causes, sort_keys=True))
     return {"split": split, "cases": len(lines), "file": str(path), "truths": str(truths)}
 
 
@@ -45,9 +50,10 @@ def show(split: str, name: str, size: run.Size) -> dict[str, Any] | None:
 
 
 def _samples(split: str, size: run.Size) -> Iterator[Sample]:
-    """Every case of the first suite, and its variants with a feed missing."""
+    """Every case of both generators, and its variants with a feed missing."""
     if split not in OPEN_SPLITS:
         raise ClosedSplit(f"single cases of {split} are not shown; use {' or '.join(OPEN_SPLITS)}")
-    for number, sample in enumerate(run.first_suite(split, size.first)):
-        found = (sample, variants.blind(sample), run.lacking(number, sample))
-        yield from (one for one in found if one is not None)
+    for suite in (run.first_suite(split, size.first), run.second_suite(split, size.second)):
+        for number, sample in enumerate(suite):
+            found = (sample, variants.blind(sample), run.lacking(number, sample))
+            yield from (one for one in found if one is not None)

@@ -39,6 +39,7 @@ class Size:
 
 
 FULL = Size(first=80, blind=40, train=70, second=30, real=24)
+FIT = Size(first=120, blind=0, train=0, second=60, real=0)  # of an export, to fit a table on
 QUICK = Size(first=6, blind=4, train=8, second=3, real=2)
 
 

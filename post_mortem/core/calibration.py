@@ -20,7 +20,7 @@ from post_mortem.core.logistic import logistic
 from trading.core.candles import F64
 
 FIRE_FROM = 0.25  # posterior from which a cause has fired
-KNOWN_FROM = 0.35  # best posterior below which `unknown` ranks first
+KNOWN_FROM = FIRE_FROM  # best posterior below which `unknown` ranks first
 
 
 @dataclass(frozen=True, slots=True)

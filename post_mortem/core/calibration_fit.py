@@ -1,8 +1,10 @@
 """Fit a table: Platt's monotone curves from cases whose cause is known, or from people's reviews.
 
-Cases teach every curve anew. Reviews are few, and only of causes that were shown, so their curves
-are pulled towards the ones they were shown with (a normal prior around them, `PRIOR_SD`), and none
-is touched before `MIN_REVIEWS` in all and `MIN_PER_CAUSE` of its own. A fit that would fall with
+Cases teach every curve anew, from a plain one (`PLAIN`): where planted causes are told without
+error, the cases alone would be certain at any strength, and no market is that clear. Reviews are
+few, and only of causes that were shown, so their curves are pulled towards the ones they were shown
+with, and none is touched before `MIN_REVIEWS` in all and `MIN_PER_CAUSE` of its own. Both pulls are
+normal priors (`PRIOR_SD`). A fit that would fall with
 strength becomes flat. Folds for cross-validation follow a hash of the case's id, so they are the
 same wherever and whenever they are drawn.
 """
@@ -31,6 +33,7 @@ MIN_PER_CAUSE = 30
 FOLDS = 5
 BINS = 10
 PRIOR_SD = (1.0, 2.0)  # of intercept and slope around the curve a review was shown with
+PLAIN = Curve(-2.5, 6.0)  # full strength is likely, half of it even, none of it unlikely
 
 _RIDGE = 1e-3  # holds a fit that the cases alone would let run away
 
@@ -76,7 +79,7 @@ def fit_cases(known: Known, base: Calibration, version: str) -> Fit:
         strength = known.strength[:, column]
         shown = int((strength > 0).sum())
         if shown >= MIN_PER_CAUSE:
-            curves[cause] = fit_curve(strength, known.truth == cause)
+            curves[cause] = fit_curve(strength, known.truth == cause, PLAIN)
             counts[cause] = shown
     fitted = replace(base, version=version, curves=curves)
     if len(known) >= MIN_PER_CAUSE:

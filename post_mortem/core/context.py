@@ -79,9 +79,10 @@ def measure(
 ) -> Context:
     """All shared measures of the cases. The market must hold at least one bar."""
     life = life_of(batch, paths, labels, features)
-    jump = largest_jump(batch, features, life)
+    jump = largest_jump(batch, labels, features, life)
     gap = largest_gap(batch, features, life)
     news = near_news(batch, life, jump)
+    volatility = volatility_rise(features, life)
     return Context(
         batch,
         paths,
@@ -90,9 +91,9 @@ def measure(
         calibration,
         life,
         jump,
-        volatility_rise(features, life),
+        volatility,
         gap,
-        thin_trading(features, life, jump, gap, news),
+        thin_trading(features, life, jump, gap, volatility, news),
         news,
         claimed_setups(batch, life),
     )

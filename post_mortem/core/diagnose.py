@@ -31,8 +31,9 @@ def diagnose_case(
     """The answer to one portable case; a malformed case raises UserError. Without a `calibration`
     the case's own is used, without one of its own the shipped one.
 
-    `causes` are the ranked ones, best first: those that fired, and `unknown` last unless it is
-    the answer. A case that was not judged (it succeeded, or data ends before it does) has none.
+    `causes` are ranked, best first: those that fired and, unless it is the answer, `unknown` after
+    them; then those that showed something but too little (`not_fired`). A case that was not judged
+    (it succeeded, or data ends before it does) has none.
     """
     batch = parse_case(case)
     used = _own_calibration(case) if calibration is None else calibration
@@ -76,15 +77,17 @@ def _label(numbers: LabelNumbers) -> dict[str, object]:
 
 def _ranked(findings: tuple[CauseNumbers, ...]) -> list[dict[str, object]]:
     ranked = sorted((f for f in findings if f.rank > 0), key=lambda f: f.rank)
+    weak = (f for f in findings if f.rank == 0 and f.status == Status.NOT_FIRED and f.posterior > 0)
+    shown = [*ranked, *sorted(weak, key=lambda f: -f.posterior)] if ranked else []
     return [
         {
-            "rank": finding.rank,
+            "rank": rank,
             "cause": finding.cause,
             "confidence": finding.confidence,
             "posterior": finding.posterior,
             "status": Status(finding.status).name.lower(),
         }
-        for finding in ranked
+        for rank, finding in enumerate(shown, 1)
     ]
 
 

@@ -5,8 +5,9 @@ is cut at `required_lookback`: sums that slide are taken over whole multiples of
 (integers), so where the array begins cannot matter, and every window is bounded in bars and time.
 
 - `r`: log return of the close, quantised to 2**-40; 0 across a hole longer than `LONGEST_HOLE_NS`;
-- seasonality f: square root of (mean bipower of the hour of day / mean bipower), taken for a whole
-  UTC day from the 14 calendar days before it; 1 with fewer than 10 days of data;
+- seasonality f: square root of (bipower of the hour of day / that of all hours), taken for a whole
+  UTC day as medians of the 14 calendar days before it, so that the releases of a few days do not
+  make their hour a wild one; 1 with fewer than 10 days of data;
 - `d` = r / f, the deseasonalised return;
 - `sigma[i]`: bipower volatility of d over the `SIGMA_BARS` bars before i (Barndorff-Nielsen and
   Shephard 2006), robust to jumps; never below half a point; NaN with fewer than 20 bars;
@@ -199,16 +200,15 @@ def seasonality(market: Market, r: F64) -> F64:
     shape = (days, 24)
     sums = np.bincount(bucket, products, days * 24).reshape(shape)
     counts = np.bincount(bucket, pair, days * 24).reshape(shape)
-    hour_sum, hour_count = np.zeros(shape), np.zeros(shape)
-    enough = np.zeros(days)
+    hour_count = np.zeros(shape)
     for back in range(1, min(SEASON_DAYS, days - 1) + 1):
-        hour_sum[back:] += sums[:-back]
         hour_count[back:] += counts[:-back]
-        enough[back:] += counts[:-back].sum(axis=1) > 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        overall = hour_sum.sum(axis=1) / hour_count.sum(axis=1)
-        factor = np.sqrt(hour_sum / hour_count / overall[:, None])
-    known = (hour_count >= SEASON_LEAST_BARS) & (enough >= SEASON_LEAST_DAYS)[:, None]
+        usual = _median_of_days(sums / np.where(counts > 0, counts, np.nan))
+        weight = np.where(np.isfinite(usual), hour_count, 0.0)
+        overall = (np.nan_to_num(usual) * weight).sum(axis=1) / weight.sum(axis=1)
+        factor = np.sqrt(usual / overall[:, None])
+    known = (hour_count >= SEASON_LEAST_BARS) & (factor > 0)
     factor = np.where(known & np.isfinite(factor), np.clip(factor, 0.25, 4.0), 1.0)
     return factor.ravel()[bucket]
 

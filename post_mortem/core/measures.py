@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from post_mortem.core.features import (
+    DRIFT_BARS,
     LONGEST_HOLE_NS,
     RETURN_UNIT,
     SIGMA_BARS,
@@ -27,21 +28,21 @@ from trading.core.types import NS_PER_HOUR
 
 JUMP_Z = (3.5, 6.5)
 JUMP_R = (0.25, 0.70)
+# The same for a move that something else speaks for: a release, related markets, an empty book.
+MOVE_Z = (2.0, 5.0)
+MOVE_R = (0.2, 0.5)
 JUMP_PRESENT = 0.25  # from this strength on, a jump is there to be explained
 JUMP_EXPLAINS = 0.5  # from this strength on, nothing but the jump needs an explanation
 ATR_RISK = 1.5  # risk without an initial stop, in ATR14
 JUST_BEFORE_BARS = 12
-VOLATILITY_WINDOWS = (6, 12, 24, 48)
-VOLATILITY_RATIO = (1.25, 2.0)
+CALMEST = 0.25
+# Volatility forgets in hours and in days: what it will be is told by the blend of a short, a middle
+# and a long look back (Corsi 2009).
+USUAL_RANGE_BARS = (24, 96, DRIFT_BARS)
+VOLATILITY_LEAST_LIFE = 6
+VOLATILITY_LEAST_RUN = 12  # the shortest part of a longer life that is looked at
+VOLATILITY_RATIO = (1.0, 2.0)
 CHANCE_OF_WINDOW = 0.7  # a range tells as much as five closes, so 1.5 / sqrt(5)
-# (length, bars from its end to the exit) of every window looked at
-_WINDOWS = np.array(
-    [
-        (w, back)
-        for w in VOLATILITY_WINDOWS
-        for back in range(0, VOLATILITY_WINDOWS[-1] - w + 1, w // 2)
-    ]
-)
 GAP_R = (0.2, 0.5)
 CLOSED_MARKET_NS = 12 * NS_PER_HOUR
 
@@ -63,12 +64,16 @@ class Life:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Jump:
-    """The largest adverse close-to-close move of the life: its bar, z, R and strength."""
+    """The largest adverse move of the life from close to close: its bar, z, R and strength.
+
+    `strength` is that of a jump by itself, which chance must not explain; `move` that of a move for
+    which something else speaks, so that less is asked of its own size."""
 
     bar: I64
     z: F64
     r: F64
     strength: F64
+    move: F64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,68 +147,114 @@ def _largest_adverse(batch: CaseBatch, values: F64 | I64, lo: I64, hi: I64) -> I
     return result
 
 
-def largest_jump(batch: CaseBatch, features: Features, life: Life) -> Jump:
-    """The first bar counts from its open: what moved before it is not this trade's."""
-    candles = batch.market.candles
+def largest_jump(batch: CaseBatch, labels: Labels, features: Features, life: Life) -> Jump:
+    """The first bar counts from its open: what moved before it is not this trade's. The last one
+    counts to the exit where that was worse than its close: a move that took the stop and came back
+    took the stop."""
+    candles, side = batch.market.candles, batch.side
     later = _largest_adverse(batch, features.r, np.minimum(life.first + 1, life.exit), life.exit)
-    inside = np.log(candles.close[life.first] / np.maximum(candles.open[life.first], 1))
-    inside = np.rint(inside / RETURN_UNIT) * RETURN_UNIT
-    at_first = (life.exit == life.first) | (-batch.side * inside >= -batch.side * features.r[later])
-    bar = np.where(at_first, life.first, later)
-    r_first = features.r[life.first]
-    # z of a partial first bar: scaled by the share of the bar's return that was inside.
-    share = np.divide(inside, r_first, out=np.ones_like(inside), where=r_first != 0)
-    first_z = np.where(np.abs(share) <= 1, features.z[life.first] * share, features.z[life.first])
-    z = -batch.side * np.where(at_first, first_z, features.z[bar]) / _already_wild(features, bar)
-    moved = _in_r(batch, life, np.where(at_first, inside, features.r[bar]))
-    moved = np.where(life.alive, moved, np.nan)
+    opened, one_bar = candles.open[life.first], life.exit == life.first
+    inside = _log_return(candles.close[life.first], opened)
+    # Fills are off the mid by spread and slippage, which are no move: the bar's own extreme bounds.
+    fill = labels.exit_price / batch.market.half_point
+    low, high = candles.low[life.exit], candles.high[life.exit]
+    worst = np.clip(np.where(np.isfinite(fill), fill, candles.close[life.exit]), low, high)
+    from_ = np.where(one_bar, opened, candles.close[np.maximum(life.exit - 1, 0)])
+    leaving = _log_return(worst, from_)
+    inside = np.where(one_bar & (-side * leaving > -side * inside), leaving, inside)
+    at_first = one_bar | (-side * inside >= -side * features.r[later])
+    moved = np.where(at_first, inside, features.r[later])
+    at_exit = ~one_bar & (-side * leaving > -side * moved)
+    bar = np.where(at_exit, life.exit, np.where(at_first, life.first, later))
+    moved = np.where(at_exit, leaving, moved)
+    # z of a part of a bar: scaled by the usual move of a whole one.
+    whole = features.season[bar] * features.sigma[bar]
+    z = -side * moved / whole / _pace_before(features, bar)
+    size = np.where(life.alive, _in_r(batch, life, moved), np.nan)
     z = np.where(life.alive, z, np.nan)
-    return Jump(bar, z, moved, ramp(z, *JUMP_Z) * ramp(moved, *JUMP_R))
+    alone, backed = (
+        ramp(z, *of_z) * ramp(size, *of_r) for of_z, of_r in ((JUMP_Z, JUMP_R), (MOVE_Z, MOVE_R))
+    )
+    return Jump(bar, z, size, alone, backed)
 
 
-def _already_wild(features: Features, bar: I64) -> F64:
-    """How much wilder than usual the few bars before each bar were, at least 1.
+def _log_return(price: F64 | I64, before: I64) -> F64:
+    """Rounded to RETURN_UNIT."""
+    moved = np.log(np.maximum(price, 1) / np.maximum(before, 1))
+    rounded: F64 = np.rint(moved / RETURN_UNIT) * RETURN_UNIT
+    return rounded
 
-    A large move among equally large ones is volatility, not a jump: sigma looks back over hours and
-    lags behind such a rise."""
+
+def _pace_before(features: Features, bar: I64) -> F64:
+    """What to divide z by: sigma looks back over hours and lags behind the market.
+
+    How much wilder than usual the few bars before each bar were: a large move among equally large
+    ones is volatility, not a jump. Where they were calmer, the root of it: calm ends more easily
+    than it is measured."""
     market = features.market
     start = window_start(market.candles.time, bar, JUST_BEFORE_BARS, market.bar_ns)
     usual_start = window_start(market.candles.time, bar, SIGMA_BARS, market.bar_ns)
     recent = _mean_range(features, start, bar, least=JUST_BEFORE_BARS // 2)
     ratio = recent / _mean_range(features, usual_start, bar)
     chance = 1 + CHANCE_OF_WINDOW / np.sqrt(JUST_BEFORE_BARS)
-    wilder: F64 = np.fmax(ratio / chance, 1.0)
-    return wilder
+    calmer = np.sqrt(np.fmax(ratio * chance, CALMEST))
+    pace: F64 = np.fmax(ratio / chance, 1.0) * np.fmin(calmer, 1.0)
+    return pace
+
+
+def run_ups(life: Life, least: int) -> I64:
+    """Lengths in bars of what led up to the exit: the whole life, and shorter parts of it from
+    `least` bars on in half octaves. Shape (lengths, N), 0 where the life is no longer."""
+    longest = int(life.bars.max(initial=0))
+    steps = 2 * max(int(np.log2(max(longest, 1) / least)) + 1, 0)
+    sizes = np.array([round(least * 2 ** (k / 2)) for k in range(steps)], np.int64)[:, None]
+    return np.vstack([life.bars, np.where(sizes < life.bars, sizes, 0)])
 
 
 def volatility_rise(features: Features, life: Life) -> Volatility:
-    """Volatility of windows in the run-up to the exit against that before the entry.
+    """Volatility in the run-up to the exit against what was to be expected at the entry.
 
-    Windows end at the exit or up to `VOLATILITY_WINDOWS[-1]` bars before it, in half steps, and lie
-    inside the life; short windows are discounted because they vary by chance. Both sides are
-    Parkinson's: mean squared range, jumps left out, so its bias cancels.
+    The run-up is the part of the life up to the exit that shows most; short ones are discounted
+    because they vary by chance. Expected is the geometric mean of the volatilities of the last
+    `USUAL_RANGE_BARS` before the entry. All are Parkinson's: mean squared range, jumps left out, so
+    its bias cancels.
     """
-    before = life.before + 1
-    market = features.market
-    usual = _mean_range(
-        features, window_start(market.candles.time, before, SIGMA_BARS, market.bar_ns), before
-    )
-    width, back = _WINDOWS[:, :1], _WINDOWS[:, 1:]
-    inside = life.bars >= width + back
-    stop = np.where(inside, life.exit + 1 - back, 0)
+    width = run_ups(life, VOLATILITY_LEAST_RUN)
+    inside = (width > 0) & (life.bars >= VOLATILITY_LEAST_LIFE)
+    stop = np.where(inside, life.exit + 1, 0)
     start = np.where(inside, stop - width, 0)
     found = _mean_range(features, start, stop, least=(width + 1) // 2)
-    ratio = np.where(inside, found / usual / (1 + CHANCE_OF_WINDOW / np.sqrt(width)), np.nan)
+    chance = 1 + CHANCE_OF_WINDOW / np.sqrt(np.maximum(width, 1))
+    ratio = np.where(inside, found / _expected_range(features, life) / chance, np.nan)
     ratio = np.fmax(ratio, 0.0)
     at = ratio.argmax(axis=0)
-    best = ratio[at, np.arange(at.size)]
+    cases = np.arange(at.size)
+    best, bars = ratio[at, cases], width[at, cases]
     known = best > 0
     return Volatility(
         np.where(known, best, np.nan),
-        np.where(known, _WINDOWS[at, 0], np.nan),
-        np.where(known, life.exit + 1 - _WINDOWS[at].sum(axis=1), np.nan),
+        np.where(known, bars, np.nan),
+        np.where(known, life.exit + 1 - bars, np.nan),
         ramp(best, *VOLATILITY_RATIO),
     )
+
+
+def _expected_range(features: Features, life: Life) -> F64:
+    """Root mean squared range to be expected at the entry, NaN with too few bars before it."""
+    stop, market = life.before + 1, features.market
+    short, middle, long = (
+        _mean_range(
+            features,
+            window_start(market.candles.time, stop, bars, market.bar_ns),
+            stop,
+            least=min(SIGMA_LEAST_BARS, bars // 2),
+        )
+        for bars in USUAL_RANGE_BARS
+    )
+    middle = np.where(np.isfinite(middle), middle, long)
+    short = np.where(np.isfinite(short), short, middle)
+    enough = features.range_count[stop] >= SIGMA_LEAST_BARS
+    return np.where(enough, np.cbrt(short * middle * long), np.nan)
 
 
 def _mean_range(

@@ -40,7 +40,7 @@ from .limits import (
     turning,
     wins,
 )
-from .measures import GAP_R, JUMP_R, JUMP_Z, VOLATILITY_RATIO, VOLATILITY_WINDOWS
+from .measures import GAP_R, MOVE_R, MOVE_Z, VOLATILITY_LEAST_LIFE, VOLATILITY_RATIO
 from .rca import ADVERSE_R
 from .setups import WINDOW_BARS
 from .surroundings import NEWS_BEFORE_NS, THIN_VOLUME, WIDE_SPREAD
@@ -71,7 +71,7 @@ def _lacks(feed: str) -> Asked:
 
 _SCORED = most_wins(scored_strength, ("claimed_p", "realised_p", "n_bin"))
 _SETUP = most_wins(setup_strength, ("breakeven_fail", "wins", "n"))
-_JUMP = {"at": ("factor", fixed(JUMP_Z[0])), "size": ("R", fixed(JUMP_R[0]))}
+_JUMP = {"at": ("factor", fixed(MOVE_Z[0])), "size": ("R", fixed(MOVE_R[0]))}
 _NEWS_WINDOW = {"window": ("minutes", fixed(NEWS_BEFORE_NS / NS_PER_MINUTE))}
 
 
@@ -85,6 +85,12 @@ def _known(key: str) -> Asked:
     return lambda numbers: key in numbers.facts
 
 
+def _outweighed(numbers: CauseNumbers) -> bool:
+    """Whether what could not be checked kept a cause from being named."""
+    facts = numbers.facts
+    return facts.get("subtype") == 2 or facts.get("best_posterior", 0.0) >= KNOWN_FROM
+
+
 def _costs_little(numbers: CauseNumbers) -> bool:
     """Whether the costs alone are no evidence; else something discounts them."""
     foot = cost_foot(numbers)
@@ -95,7 +101,7 @@ RULE_OUT: Mapping[str, tuple[Mind, ...]] = {
     "news_shock": (
         Mind(
             "Would be ruled out if the jump were under {limit} the usual size (was {jump_z_times})",
-            {"limit": ("ratio", turning("jump_z", JUMP_Z))},
+            {"limit": ("ratio", turning("jump_z", MOVE_Z))},
         ),
         Mind("Would be ruled out if no release stood near the jump"),
     ),
@@ -222,7 +228,13 @@ RULE_OUT: Mapping[str, tuple[Mind, ...]] = {
             {"limit": ("R_abs", fixed(ADVERSE_R))},
             _is("subtype", 1),
         ),
-        Mind("Would change with what is missing: {imports}", when=_is("subtype", 2)),
+        Mind("Would change with what is missing: {imports}", when=_outweighed),
+        Mind(
+            "A cause would be named from a likelihood of {limit}, or more where a feed is missing; "
+            "the strongest, {best_cause}, has {best_posterior}",
+            {"limit": ("probability", fixed(KNOWN_FROM))},
+            lambda numbers: numbers.facts.get("n_abstained", 0) > 0,
+        ),
         Mind(
             "A cause would be named from a likelihood of {limit}; the strongest, {best_cause}, "
             "has {best_posterior}",
@@ -239,18 +251,18 @@ FIRE: Mapping[str, tuple[Mind, ...]] = {
     "news_shock": (
         Mind(
             "Would count from a jump of {limit} the usual size (was {jump_z_times})",
-            {"limit": ("ratio", turning("jump_z", JUMP_Z))},
+            {"limit": ("ratio", turning("jump_z", MOVE_Z))},
         ),
         Mind(
             "Would need one bar of more than {at} the usual size against it (largest "
             "{jump_z_times})",
             _JUMP,
-            _under("jump_z", JUMP_Z[0]),
+            _under("jump_z", MOVE_Z[0]),
         ),
         Mind(
             "Would need a jump of more than {size} against it (largest {jump_r})",
             _JUMP,
-            _under("jump_r", JUMP_R[0]),
+            _under("jump_r", MOVE_R[0]),
         ),
         Mind(
             "Would need a release of more impact at the jump; that one had {impact} impact",
@@ -295,7 +307,7 @@ FIRE: Mapping[str, tuple[Mind, ...]] = {
         ),
         Mind(
             "Would need a life of at least {limit}",
-            {"limit": ("bars", fixed(VOLATILITY_WINDOWS[0]))},
+            {"limit": ("bars", fixed(VOLATILITY_LEAST_LIFE))},
             lambda numbers: "v_star" not in numbers.facts,
         ),
         Mind("Would count if no jump explained the move better"),
@@ -343,7 +355,7 @@ FIRE: Mapping[str, tuple[Mind, ...]] = {
             "Would need an outage over the exit, or a jump of more than {at} the usual size "
             "(largest {jump_z_times})",
             _JUMP,
-            _under("jump_z", JUMP_Z[0]),
+            _under("jump_z", MOVE_Z[0]),
         ),
         Mind("Would need an outage over the exit, or a jump that nothing else explains"),
     ),
@@ -438,7 +450,7 @@ CHECK: Mapping[str, tuple[Mind, ...]] = {
         ),
         Mind(
             "Would need a life of at least {limit}",
-            {"limit": ("bars", fixed(VOLATILITY_WINDOWS[0]))},
+            {"limit": ("bars", fixed(VOLATILITY_LEAST_LIFE))},
             _lacks("bars_in_life"),
         ),
     ),

@@ -3,7 +3,8 @@
 Failed cases are always judged, neutral ones when they lost something or went half the risk against
 the trade; a neutral case without an adverse move gets `unknown` alone. Succeeded, pending and
 filtered cases are not judged. Fired causes rank by posterior (ties: the order of `CAUSES`);
-`unknown` ranks first when the best posterior is weak or a shock could not be attributed, else last.
+`unknown` ranks first when nothing fired, when what fired is weak beside what could not be checked,
+or when a shock could not be attributed; else last.
 """
 
 from __future__ import annotations
@@ -31,12 +32,17 @@ from post_mortem.core.types import (
     Paths,
     Status,
 )
+from trading.core.candles import F64
 
 ADVERSE_R = 0.5  # a neutral case that went so far against the trade is worth a question
 # Causes of an adverse shock. When one of them could not be checked and none explains the shock,
 # only a strong other cause outranks "could not tell".
 SHOCKS = ("news_shock", "liquidity_event", "external_shock")
+EXPLAINS = 0.35
 STRONG = 0.60
+# Each cause whose feed is missing could have been the reason: the best must be so much likelier.
+UNCHECKED_RAISES = 0.15
+MOST_RAISES = 2
 
 
 def diagnose(
@@ -78,7 +84,7 @@ def _judge(context: Context) -> tuple[tuple[Findings, ...], I8]:
     blind = _blind(named)
     unknowns = unknown.assess(context, named, quiet, blind)
     best = np.max([f.posterior for f in named], axis=0)
-    first = (best < KNOWN_FROM) | blind | quiet
+    first = (best < _named_from(context, named)) | blind | quiet
     unknowns = _fire(unknowns, first)
     findings = (*named, unknowns)
     return findings, _ranks(findings, first)
@@ -110,10 +116,27 @@ def _blind(named: list[Findings]) -> Bool:
     """A shock that could not be attributed, and nothing else that is strong."""
     shocks = [f for f in named if f.cause in SHOCKS]
     unchecked = np.any([f.status == Status.ABSTAINED for f in shocks], axis=0)
-    explained = np.any([f.posterior >= KNOWN_FROM for f in shocks], axis=0)
+    explained = np.any([f.posterior >= EXPLAINS for f in shocks], axis=0)
     strong = np.any([f.posterior >= STRONG for f in named], axis=0)
     blind: Bool = unchecked & ~explained & ~strong
     return blind
+
+
+def _named_from(context: Context, named: list[Findings]) -> F64:
+    """The posterior from which a cause is named before `unknown`, raised where feeds are missing.
+
+    A history that is there but short is no missing feed: a new setup has not lost yet."""
+    batch = context.batch
+    nowhere = np.zeros(len(context), bool)
+    short = {
+        "false_positive": batch.setup_history.start >= 0,
+        "model_error": (batch.model_history.start >= 0) & np.isfinite(batch.score),
+    }
+    unchecked = np.sum(
+        [(f.status == Status.ABSTAINED) & ~short.get(f.cause, nowhere) for f in named], axis=0
+    )
+    raised: F64 = KNOWN_FROM + UNCHECKED_RAISES * np.minimum(unchecked, MOST_RAISES)
+    return raised
 
 
 def _fire(findings: Findings, first: Bool) -> Findings:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from post_mortem.core.features import SIGMA_BARS, Features, usual_of_hour, window_start
-from post_mortem.core.measures import Gap, Jump, Life, ramp, when
+from post_mortem.core.measures import Gap, Jump, Life, Volatility, ramp, when
 from post_mortem.core.setups import Verification, verify
 from post_mortem.core.types import I32, SETUPS, Bool, CaseBatch, Missing
 from trading.core.candles import F64, I64
@@ -70,11 +70,13 @@ class ClaimedSetups:
 # --- thin trading -----------------------------------------------------------------------------
 
 
-def thin_trading(features: Features, life: Life, jump: Jump, gap: Gap, news: NearNews) -> Thin:
+def thin_trading(
+    features: Features, life: Life, jump: Jump, gap: Gap, volatility: Volatility, news: NearNews
+) -> Thin:
     candles = features.market.candles
     n = len(life.bars)
-    bar = np.where(gap.strength > jump.strength, gap.bar, jump.bar)
-    asked = np.flatnonzero((jump.strength > 0) | (gap.strength > 0))
+    bar = np.where(gap.strength > jump.move, gap.bar, jump.bar)
+    asked = np.flatnonzero((jump.move > 0) | (gap.strength > 0) | (volatility.strength > 0))
     volume_ratio, spread_ratio = np.full(n, np.nan), np.full(n, np.nan)
     volume = candles.volume
     if volume is not None:

@@ -302,7 +302,9 @@ def test_an_export_holds_cases_and_beside_them_their_truths(
     assert json.loads(capsys.readouterr().out) == written
     cases = [json.loads(line) for line in path.read_text().splitlines()]
     truths = [json.loads(line) for line in Path(written["truths"]).read_text().splitlines()]
-    assert len(cases) == written["cases"] > len(CAUSES)
+    assert len(cases) == written["cases"] > 2 * len(CAUSES)
+    causes = json.loads((tmp_path / "cases.jsonl.causes.json").read_text())
+    assert causes == {row["id"]: row["cause"] for row in truths}
     assert [case["id"] for case in cases] == [row["id"] for row in truths]
     assert all("cause" not in case and case["schema"] == "inquest.case/1" for case in cases)
 

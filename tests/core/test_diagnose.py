@@ -68,7 +68,10 @@ def test_the_answer_has_the_contract_s_names(cases: list[dict[str, Any]]) -> Non
     )
     assert {cause["cause"] for cause in causes} <= set(CAUSES)
     assert causes[0]["cause"] == "news_shock"
-    assert causes[-1]["cause"] == "unknown"
+    fired = [cause["cause"] for cause in causes if cause["status"] == "fired"]
+    assert causes[len(fired)]["cause"] == "unknown"
+    weak = causes[len(fired) + 1 :]
+    assert all(cause["status"] == "not_fired" and cause["posterior"] > 0 for cause in weak)
 
 
 def test_what_could_not_be_checked_is_named(cases: list[dict[str, Any]]) -> None:

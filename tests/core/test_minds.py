@@ -21,7 +21,7 @@ from post_mortem.core.evidence import CauseNumbers, Evidence, Fact
 from post_mortem.core.features import market_features
 from post_mortem.core.labeler import label
 from post_mortem.core.limits import least_strength, turning
-from post_mortem.core.measures import JUMP_R, JUMP_Z, VOLATILITY_RATIO, ramp
+from post_mortem.core.measures import MOVE_R, MOVE_Z, VOLATILITY_RATIO, ramp
 from post_mortem.core.minds import Mind
 from post_mortem.core.portable import parse_case
 from post_mortem.core.replay import replay
@@ -33,7 +33,7 @@ from tests.core.test_wording import LOST, SUBJECT, others, silent
 
 Case = dict[str, Any]
 _NUMBER = re.compile(r"\d[\d,.]*")
-_NEEDED = re.compile(r"Would need .*?more than (-?[\d.]+).*?\(\D*(\u2212?[\d.]+)")
+_NEEDED = re.compile(r"Would need .*?more than (-?[\d.]+).*?\(\D*?(\u2212?[\d.]+)")
 
 
 def document(found: dict[str, CauseNumbers]) -> Evidence:
@@ -147,8 +147,8 @@ def test_a_news_shock_turns_at_its_jump(simulated):
 
     def at(z: float) -> bool:
         jump = context.jump
-        strength = ramp(np.array([z]), *JUMP_Z) * ramp(jump.r, *JUMP_R)
-        changed = replace(context, jump=replace(jump, z=np.array([z]), strength=strength))
+        move = ramp(np.array([z]), *MOVE_Z) * ramp(jump.r, *MOVE_R)
+        changed = replace(context, jump=replace(jump, z=np.array([z]), move=move))
         return fired(news_shock.assess(changed))
 
     assert (at(limit - 0.01), at(limit + 0.01)) == (False, True)
@@ -209,14 +209,14 @@ def test_a_setup_turns_with_its_own_wins(planted, simulated):
 def test_another_calibration_makes_only_the_foot_certain():
     """A posterior that does not follow from its strength was judged by other curves."""
     numbers = CauseNumbers(
-        "news_shock", Status.FIRED, 0.8, 0.5, 70, 1, (), {"jump_z": 6.0, "jump_r": 0.9}
+        "news_shock", Status.FIRED, 0.8, 0.5, 70, 1, (), {"jump_z": 4.5, "jump_r": 0.9}
     )
-    assert turning("jump_z", JUMP_Z)(numbers) == JUMP_Z[0]
+    assert turning("jump_z", MOVE_Z)(numbers) == MOVE_Z[0]
     posterior = float(DEFAULT.posterior("news_shock", np.array(0.8)))
     known = replace(numbers, posterior=posterior)
-    share = least_strength("news_shock") / 0.8 * (6.0 - JUMP_Z[0]) / (JUMP_Z[1] - JUMP_Z[0])
-    expected = JUMP_Z[0] + share * (JUMP_Z[1] - JUMP_Z[0])
-    assert turning("jump_z", JUMP_Z)(known) == pytest.approx(expected)
+    share = least_strength("news_shock") / 0.8 * (4.5 - MOVE_Z[0]) / (MOVE_Z[1] - MOVE_Z[0])
+    expected = MOVE_Z[0] + share * (MOVE_Z[1] - MOVE_Z[0])
+    assert turning("jump_z", MOVE_Z)(known) == pytest.approx(expected)
 
 
 def test_a_needed_number_is_never_one_that_was_reached(simulated):
@@ -231,6 +231,6 @@ def test_a_needed_number_is_never_one_that_was_reached(simulated):
 
 
 def test_limits_are_the_causes_own_constants():
-    found = {"news_shock": silent("news_shock", jump_z=2.0, jump_r=0.4)} | _unknown()
-    assert f"more than {JUMP_Z[0]} times" in mind_of(found, "news_shock").text
+    found = {"news_shock": silent("news_shock", jump_z=1.5, jump_r=0.4)} | _unknown()
+    assert f"more than {MOVE_Z[0]} times" in mind_of(found, "news_shock").text
     assert {cause.CAUSE for cause in NAMED} | {"unknown"} == set(minds.FIRE)

@@ -1,8 +1,8 @@
 """External shock: something outside this market and its calendar hit the trade.
 
-Either an outage overlaps the exit, or the adverse jump came to the related markets at the same bar
-(median of their z, each with its sign) and neither a release nor thin trading explains it. A peer's
-sign is how it moved with this market before the jump, where that is clear, else what its name says.
+Either an outage overlaps the exit, or the largest adverse move came to the related markets at the
+same bar (median of their z, each with its sign) and neither a release nor thin trading explains it.
+A peer's sign is how it moved with this market before, where that is clear, else what its name says.
 A market-wide jump without a calendar abstains: most such jumps are releases (Barndorff-Nielsen and
 Shephard 2006), so the two cannot be told apart. Without peers an unexplained jump abstains.
 Source: choices of this project.
@@ -40,7 +40,7 @@ def assess(context: Context) -> Findings:
     outage = _outage_at_exit(context)
     count, median = _peers(context)
     unexplained = (1 - news.strength) * (1 - context.thin.strength)
-    wide = jump.strength * ramp(median, *PEER_Z) * unexplained
+    wide = jump.move * ramp(median, *PEER_Z) * unexplained
     strength = np.where(outage >= 0, 1.0, np.where(news.covered, wide, 0.0))
     gaps = np.maximum(context.paths.n_expected - context.paths.n_bars, 0).astype(np.float64)
     subtype = np.where(outage >= 0, 1.0, np.where(wide > 0, 0.0, np.nan))
@@ -87,7 +87,7 @@ def _outage_at_exit(context: Context) -> NDArray[np.int64]:
 def _peers(context: Context) -> tuple[F64, F64]:
     """Number of peers seen at the jump, and the median of their adverse z."""
     peers, n = context.batch.market.peers, len(context)
-    jumped = context.jump.strength > 0
+    jumped = context.jump.move > 0
     if not peers or not jumped.any():
         return np.full(n, np.nan if peers is None else 0.0), np.full(n, np.nan)
     at = context.jump.bar

@@ -1,6 +1,7 @@
 """Liquidity event: prices moved against the trade because hardly anybody was trading.
 
-Strength = thin * the larger of the jump and the opening gap. Thin compares the volume around the
+Strength = thin * the largest of the move, the opening gap and the rise in volatility: prices that
+run while volume is gone move for want of a book. Thin compares the volume around the
 move with what is usual at that hour (full at a fifth, none from half). Without volumes a widened
 spread says half as much, unless a release explains it; without a calendar it says nothing. A gap
 over a closed market (weekend, holiday) is the extreme of thin. A jump on high volume is no
@@ -35,7 +36,8 @@ FACTS = (
 def assess(context: Context) -> Findings:
     """Findings for every case; a shock without volume or spread to judge it by abstains."""
     thin, gap, jump = context.thin, context.gap, context.jump
-    by_thin = thin.strength * np.maximum(jump.strength, gap.strength)
+    moved = np.maximum(jump.move, context.volatility.strength)
+    by_thin = thin.strength * np.maximum(moved, gap.strength)
     by_closed = np.where(gap.closed, gap.strength, 0.0)
     strength = np.maximum(by_thin, by_closed)
     scheduled = by_closed >= np.maximum(by_thin, 1e-9)

@@ -1,9 +1,11 @@
 """News shock: a scheduled release moved prices against the trade.
 
-The adverse jump of the life must follow a release of the market's currencies by at most 12 minutes
-(or precede it by at most 6, or one bar). Strength = jump * impact (high 1, medium 0.6, low 0) *
-(1 if the surprise is large or unknown, else 0.35). A release without a jump is no evidence: it is
-counted as unanswered. Without a calendar for that time the cause abstains if there is a jump.
+The largest adverse move of the life must follow a release of the market's currencies by at most 12
+minutes (or precede it by at most 6, or one bar). Strength = move * impact (high 1, medium 0.6, low
+0) * (1 if the surprise is large or unknown, else 0.35). That the largest move falls on a release is
+evidence of its own, so less is asked of its size than of a jump out of nothing. A release without
+such a move is no evidence: it is counted as unanswered. Without a calendar for that time the cause
+abstains if there is a jump.
 Source: Andersen, Bollerslev, Diebold and Vega (2003), jumps in the conditional mean within minutes
 of surprises; MacKinlay (1997) for the cumulative move around the event.
 """
@@ -37,7 +39,7 @@ FACTS = (
 def assess(context: Context) -> Findings:
     """Findings for every case of the context; facts of a release are NaN without one."""
     news, jump = context.news, context.jump
-    strength = jump.strength * news.strength
+    strength = jump.move * news.strength
     facts = {
         **_release(context),
         "dt_min": news.minutes,

@@ -1,9 +1,11 @@
 """Regime drift: the market the strategy was made for ended, and prices drifted away.
 
-Trend strategies: prices trended in favour before the entry (t_pre, best of four windows) and
-against it in the run-up to the exit (t_post, best suffix of the life). Mean reversion: a range
-turned into a trend, so t_post alone. Both are sums of deseasonalised returns over their volatility,
-known at the exit. A jump or a rise in volatility explains the move better, so both discount it.
+The drift before the entry is held against the drift of the life, so that the change lies inside the
+trade. Trend strategies: prices drifted in favour before (t_pre, best of four windows) and against
+it up to the exit (t_post, best run-up). Mean reversion: a range became a trend, so prices must not
+have trended before, against the trade least of all: that was what it bet on. t_post is counted in
+the volatility of the life itself: in a wild market a large move is no drift. A regime lasts; a
+swing of a few bars is none. A jump or a rise in volatility explains the move better and discounts.
 Source: CUSUM-like scan of Page (1954) over the bars up to the exit; efficiency ratio of Kaufman.
 """
 
@@ -13,7 +15,7 @@ import numpy as np
 
 from post_mortem.core.context import Context
 from post_mortem.core.features import DRIFT_BARS, RETURN_UNIT, window_start
-from post_mortem.core.measures import JUMP_EXPLAINS, ramp, when
+from post_mortem.core.measures import JUMP_EXPLAINS, ramp, run_ups, when
 from post_mortem.core.types import Bool, FactSpec, Findings, Missing, StrategyKind
 from trading.core.candles import F64, I64
 
@@ -21,13 +23,16 @@ CAUSE = "regime_drift"
 BAND = (40, 75)
 BEFORE_WINDOWS = (96, 144, 192, DRIFT_BARS)
 LEAST_BARS = 8
-_SUFFIXES = [round(LEAST_BARS * 2 ** (k / 2)) for k in range(1, 40)]
-PRE = (0.8, 2.6)
-POST = (1.2, 2.8)
+LEAST_RUN = 16  # the shortest part of a longer life that is looked at
+LASTS = (8, 32)  # bars of life: from none of a regime to all of one
+PRE = (0.5, 2.8)
+POST = (0.4, 2.4)
+AGAINST = (1.5, 3.0)  # a trend against the entry that was there before: no range became one
+RANGE_BEFORE = 0.7  # the most that a range before tells; half of all markets are in one
 VOLATILITY_DISCOUNT = 0.7
 FACTS = (
     FactSpec("t_pre", "z", "drift in favour before the entry"),
-    FactSpec("t_post", "z", "adverse drift up to the exit"),
+    FactSpec("t_post", "z", "adverse drift up to the exit, in the life's own volatility"),
     FactSpec("change_bars", "bars", "bars from the change to the exit"),
     FactSpec("er_before", "ratio", "efficiency ratio of the 96 bars before the entry"),
     FactSpec("er_after", "ratio", "efficiency ratio since the change"),
@@ -38,11 +43,13 @@ FACTS = (
 def assess(context: Context) -> Findings:
     """Findings for every case; fewer than 288 bars before the entry cannot be checked."""
     life = context.life
-    t_pre = _before(context)
+    t_pre, against = _before(context)
     t_post, length = _after(context)
     enough = _has_bars_before(context)
     reverting = context.batch.strategy_kind == StrategyKind.MEAN_REVERSION
-    drift = ramp(t_post, *POST) * np.where(reverting, 1.0, ramp(t_pre, *PRE))
+    ranged = RANGE_BEFORE * (1 - ramp(against, *AGAINST))
+    drift = ramp(t_post, *POST) * np.where(reverting, ranged, ramp(t_pre, *PRE))
+    drift *= ramp(life.bars.astype(np.float64), *LASTS)
     discount = (1 - context.jump.strength) * (1 - VOLATILITY_DISCOUNT * context.volatility.strength)
     strength = np.where(enough & (life.bars >= LEAST_BARS), drift * discount, 0.0)
     stop = life.exit + 1
@@ -78,26 +85,28 @@ def _drift(context: Context, start: I64, stop: I64) -> F64:
     return t
 
 
-def _before(context: Context) -> F64:
+def _before(context: Context) -> tuple[F64, F64]:
+    """Largest drift in favour before the entry, and largest against, over `BEFORE_WINDOWS`."""
     stop = context.life.before + 1
-    best = np.full(len(context), np.nan)
+    best, worst = np.full(len(context), np.nan), np.full(len(context), np.nan)
     for window in BEFORE_WINDOWS:
         t = _drift(context, np.maximum(stop - window, 0), stop)
-        best = np.fmax(best, np.where(stop >= window, t, np.nan))
-    return best
+        t = np.where(stop >= window, t, np.nan)
+        best, worst = np.fmax(best, t), np.fmax(worst, -t)
+    return best, worst
 
 
 def _after(context: Context) -> tuple[F64, I64]:
     """Best t of an adverse drift that ends at the exit, and its length in bars."""
     life, cases = context.life, np.arange(len(context))
-    longest = int(life.bars.max(initial=0))
-    sizes = np.array([[LEAST_BARS], *([s] for s in _SUFFIXES if s <= longest)])
-    fits = life.bars >= sizes
+    sizes = run_ups(life, LEAST_RUN)
+    fits = (sizes > 0) & (life.bars >= LEAST_BARS)
     t = -_drift(context, np.where(fits, life.exit + 1 - sizes, life.exit), life.exit + 1)
     t = np.where(fits & np.isfinite(t), t, -np.inf)
     at = t.argmax(axis=0)
     best, known = t[at, cases], np.isfinite(t[at, cases])
-    return np.where(known, best, np.nan), np.where(known, sizes[at, 0], 0)
+    wilder = np.fmax(context.volatility.ratio, 1.0)
+    return np.where(known, best / wilder, np.nan), np.where(known, sizes[at, cases], 0)
 
 
 def _efficiency(context: Context, start: I64, stop: I64) -> F64:

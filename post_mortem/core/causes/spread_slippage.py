@@ -2,8 +2,9 @@
 
 The paper trade has the same stop and target but enters at the requested price, sees mid prices and
 pays nothing; it is replayed over the bars up to the real exit. Strength = 1 when the paper result
-is above 0 and the real one is not; 0.6-0.9 when a stop was hit that mid prices never touched (more
-for an unusually wide spread); else 0.4 * how much of the loss is cost. A jump explains the loss
+is above 0 and the real one is not; 0.6-0.9 when a stop was hit that mid prices never touched, if
+the spread was wider than usual or a good part of the risk (the usual spread touches every stop a
+little before mid prices do); else 0.4 * how much of the loss is cost. A jump explains the loss
 better and discounts it. A gap through the stop costs the paper trade the same: not slippage.
 Source: implementation shortfall, Perold (1988).
 """
@@ -27,7 +28,9 @@ BAND = (30, 60)
 COST_SHARE = (0.15, 0.5)
 COST_ALONE = 0.4
 STOP_BY_SPREAD = (0.6, 0.3)  # strength of a stop that mid never touched; the rest by the spread
+WIDER_SPREAD = (1.0, 1.5)
 UNUSUAL_SPREAD = (1.5, 3.0)
+HALF_SPREAD_R = (0.1, 0.25)
 FACTS = (
     FactSpec("paper_r", "R", "result of the paper trade"),
     FactSpec("actual_r", "R", "real result"),
@@ -58,7 +61,10 @@ def assess(context: Context) -> Findings:
     with np.errstate(divide="ignore", invalid="ignore"):
         share = cost / np.abs(life.r)
     strength = COST_ALONE * ramp(share, *COST_SHARE)
-    strength = np.where(only_spread, base + extra * ramp(ratio, *UNUSUAL_SPREAD), strength)
+    half = _spread_at(context, life.exit) / 2 / life.risk
+    matters = np.maximum(ramp(ratio, *WIDER_SPREAD), ramp(half, *HALF_SPREAD_R))
+    by_spread = matters * (base + extra * ramp(ratio, *UNUSUAL_SPREAD))
+    strength = np.where(only_spread, np.maximum(by_spread, strength), strength)
     strength = np.where(flip, 1.0, strength) * (1 - context.jump.strength)
     facts = {
         "paper_r": paper,
