@@ -20,11 +20,13 @@ from .calibration import FIRE_FROM
 from .calibration_table import DEFAULT
 from .causes import false_positive, model_error, spread_slippage, user_psychology
 from .evidence import CauseNumbers
-from .measures import ramp
+from .measures import JUMP_R, JUMP_Z, MOVE_R, MOVE_Z, ramp
 from .pools import beta_below, wilson
+from .surroundings import IMPACT_WEIGHT, NO_SURPRISE_WEIGHT
 
 # Strength and posterior are stored in steps of a ten-thousandth.
 _SAME_POSTERIOR = 2e-3
+_SAME_STRENGTH = 2e-4
 
 Limit = Callable[[CauseNumbers], float | None]
 
@@ -61,6 +63,23 @@ def turning(key: str, ends: tuple[float, float]) -> Limit:
         return low + need * (high - low) if need <= 1 else None
 
     return limit
+
+
+def release_turning(numbers: CauseNumbers) -> float | None:
+    """z at which a move near a release begins to fire: as a jump by itself, or backed by the
+    release, less what a crowded calendar takes off."""
+    backed = turning("jump_z", MOVE_Z)(numbers)
+    z, size = numbers.facts.get("jump_z"), numbers.facts.get("jump_r")
+    if backed is None or z is None or size is None or not _calibrated(numbers):
+        return backed
+    whole = _on(z, MOVE_Z) * _on(size, MOVE_R)
+    impact, surprise = int(numbers.facts.get("impact", 0)), numbers.facts.get("surprise_z")
+    weight = float(IMPACT_WEIGHT[impact])
+    weight *= NO_SURPRISE_WEIGHT if surprise is not None and abs(surprise) <= 1 else 1.0
+    alone = weight * _on(z, JUMP_Z) * _on(size, JUMP_R)
+    if not whole or numbers.strength > alone + _SAME_STRENGTH:
+        return backed
+    return turning("jump_z", JUMP_Z)(numbers)
 
 
 def fixed(value: float) -> Limit:

@@ -34,6 +34,7 @@ from .limits import (
     fixed,
     most_wins,
     one_more,
+    release_turning,
     scored_strength,
     setup_strength,
     trades_at,
@@ -101,7 +102,7 @@ RULE_OUT: Mapping[str, tuple[Mind, ...]] = {
     "news_shock": (
         Mind(
             "Would be ruled out if the jump were under {limit} the usual size (was {jump_z_times})",
-            {"limit": ("ratio", turning("jump_z", MOVE_Z))},
+            {"limit": ("ratio", release_turning)},
         ),
         Mind("Would be ruled out if no release stood near the jump"),
     ),
@@ -251,7 +252,7 @@ FIRE: Mapping[str, tuple[Mind, ...]] = {
     "news_shock": (
         Mind(
             "Would count from a jump of {limit} the usual size (was {jump_z_times})",
-            {"limit": ("ratio", turning("jump_z", MOVE_Z))},
+            {"limit": ("ratio", release_turning)},
         ),
         Mind(
             "Would need one bar of more than {at} the usual size against it (largest "

@@ -3,9 +3,10 @@
 The largest adverse move of the life must follow a release of the market's currencies by at most 12
 minutes (or precede it by at most 6, or one bar). Strength = move * impact (high 1, medium 0.6, low
 0) * (1 if the surprise is large or unknown, else 0.35). That the largest move falls on a release is
-evidence of its own, so less is asked of its size than of a jump out of nothing. A release without
-such a move is no evidence: it is counted as unanswered. Without a calendar for that time the cause
-abstains if there is a jump.
+evidence of its own, so less is asked of its size than of a jump out of nothing; the more of the
+life lies near releases that nothing answered, the less. A release without such a move is no
+evidence: it is counted as unanswered. Without a calendar for that time the cause abstains if there
+is a jump.
 Source: Andersen, Bollerslev, Diebold and Vega (2003), jumps in the conditional mean within minutes
 of surprises; MacKinlay (1997) for the cumulative move around the event.
 """
@@ -16,6 +17,7 @@ import numpy as np
 
 from post_mortem.core.context import Context
 from post_mortem.core.measures import JUMP_PRESENT, when
+from post_mortem.core.surroundings import NEWS_AFTER_NS, NEWS_BEFORE_NS
 from post_mortem.core.types import FactSpec, Findings, Missing
 from trading.core.candles import F64
 from trading.core.types import NS_PER_MINUTE
@@ -39,7 +41,8 @@ FACTS = (
 def assess(context: Context) -> Findings:
     """Findings for every case of the context; facts of a release are NaN without one."""
     news, jump = context.news, context.jump
-    strength = jump.move * news.strength
+    # Among many releases any move lies near one: then it has to be a jump by itself.
+    strength = np.maximum(jump.strength, jump.move * (1 - crowded(context))) * news.strength
     facts = {
         **_release(context),
         "dt_min": news.minutes,
@@ -52,6 +55,14 @@ def assess(context: Context) -> Findings:
     missing = when(~news.covered, Missing.NEWS)
     present = jump.strength >= JUMP_PRESENT
     return context.findings(CAUSE, BAND, strength, facts, missing=missing, precondition=present)
+
+
+def crowded(context: Context) -> F64:
+    """Share of the life that lies near releases which nothing answered, at most 1."""
+    bar_ns = context.batch.market.bar_ns
+    near = NEWS_BEFORE_NS + max(NEWS_AFTER_NS, bar_ns)
+    lasted = np.maximum(context.life.bars, 1) * bar_ns
+    return np.fmin(np.nan_to_num(context.news.unanswered) * near / lasted, 1.0)
 
 
 def _release(context: Context) -> dict[str, F64]:
