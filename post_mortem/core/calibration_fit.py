@@ -3,8 +3,8 @@
 Cases teach every curve anew, from a plain one (`PLAIN`): where planted causes are told without
 error, the cases alone would be certain at any strength, and no market is that clear. Reviews are
 few, and only of causes that were shown, so their curves are pulled towards the ones they were shown
-with, and none is touched before `MIN_REVIEWS` in all and `MIN_PER_CAUSE` of its own. Both pulls are
-normal priors (`PRIOR_SD`). A fit that would fall with
+with (`PRIOR_SD`), and none is touched before `MIN_REVIEWS` in all and `MIN_PER_CAUSE` of its own.
+Both pulls are normal priors. A fit that would fall with
 strength becomes flat. Folds for cross-validation follow a hash of the case's id, so they are the
 same wherever and whenever they are drawn.
 """
@@ -34,6 +34,8 @@ FOLDS = 5
 BINS = 10
 PRIOR_SD = (1.0, 2.0)  # of intercept and slope around the curve a review was shown with
 PLAIN = Curve(-2.5, 6.0)  # full strength is likely, half of it even, none of it unlikely
+# Cases without any strength cannot say that no strength is no evidence, so that is held firmly.
+PLAIN_SD = (0.4, 4.0)
 
 _RIDGE = 1e-3  # holds a fit that the cases alone would let run away
 
@@ -79,7 +81,7 @@ def fit_cases(known: Known, base: Calibration, version: str) -> Fit:
         strength = known.strength[:, column]
         shown = int((strength > 0).sum())
         if shown >= MIN_PER_CAUSE:
-            curves[cause] = fit_curve(strength, known.truth == cause, PLAIN)
+            curves[cause] = fit_curve(strength, known.truth == cause, PLAIN, PLAIN_SD)
             counts[cause] = shown
     fitted = replace(base, version=version, curves=curves)
     if len(known) >= MIN_PER_CAUSE:
@@ -201,8 +203,14 @@ def calibration_error(posterior: F64, right: Bool, bins: int = BINS) -> float:
 # --- curves -------------------------------------------------------------------------------------
 
 
-def fit_curve(strength: F64, is_cause: Bool, base: Curve | None = None) -> Curve:
-    """Platt's fit of one curve on the cases with strength > 0, pulled towards `base` if given.
+def fit_curve(
+    strength: F64,
+    is_cause: Bool,
+    base: Curve | None = None,
+    spread: tuple[float, float] = PRIOR_SD,
+) -> Curve:
+    """Platt's fit of one curve on the cases with strength > 0, pulled towards `base` if given: a
+    normal prior around it, `spread` its standard deviations of intercept and slope.
 
     A fit that would fall with strength is replaced by the flat curve of the base rate."""
     used = strength > 0
@@ -212,7 +220,7 @@ def fit_curve(strength: F64, is_cause: Bool, base: Curve | None = None) -> Curve
     if base is None:
         intercept, slope = fit_logistic(x[:, None], y, precision=[_RIDGE] * 2).weights
     else:
-        prior, precision = (base.intercept, base.slope), [sd**-2 for sd in PRIOR_SD]
+        prior, precision = (base.intercept, base.slope), [sd**-2 for sd in spread]
         fit = fit_logistic(x[:, None], y, precision=precision, prior=prior)
         intercept, slope = fit.weights
     if slope >= 0:

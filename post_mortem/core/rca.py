@@ -41,7 +41,7 @@ SHOCKS = ("news_shock", "liquidity_event", "external_shock")
 EXPLAINS = 0.35
 STRONG = 0.60
 # Each cause whose feed is missing could have been the reason: the best must be so much likelier.
-UNCHECKED_RAISES = 0.15
+UNCHECKED_RAISES = 0.1
 MOST_RAISES = 2
 
 

@@ -121,7 +121,7 @@ def test_another_desk_keeps_its_own(desk: Desk) -> None:
 
 def test_a_table_or_an_audit_changed_behind_its_back_is_found(desk: Desk) -> None:
     table = CalibrationTable.objects.get()
-    data = table_as_json(doubted("shipped-1"))
+    data = table_as_json(doubted(SHIPPED.version))
     CalibrationTable.objects.update(data=data)
     found = verify_audits()
     assert found.mismatched == judged().count()
@@ -157,7 +157,7 @@ def test_only_who_leads_the_desk_adopts(desk: Desk) -> None:
 def test_adopting_twice_and_undoing_nothing_are_refused(desk: Desk) -> None:
     with pytest.raises(NotFoundError):
         undo_adoption(desk=desk)
-    with pytest.raises(UserError, match="uses shipped-1 already"):
+    with pytest.raises(UserError, match=f"uses {SHIPPED.version} already"):
         adopt_table(desk=desk, table=None)
     adopt_table(desk=desk, table=doubted())
     with pytest.raises(UserError, match="uses doubt already"):
@@ -285,7 +285,7 @@ def test_reviews_become_a_table_that_a_desk_adopts(desk: Desk, tmp_path: Path) -
     listed = io.StringIO()
     call_command("adopt_calibration", "--desk", desk.name, "--list", stdout=listed)
     assert "uses ours-1" in listed.getvalue()
-    assert command("adopt_calibration", "--desk", desk.name, "--undo")["version"] == "shipped-1"
+    assert command("adopt_calibration", "--desk", desk.name, "--undo")["version"] == SHIPPED.version
 
 
 def test_a_stale_audit_teaches_nothing(desk: Desk) -> None:
