@@ -23,6 +23,7 @@ from .evidence import CauseNumbers
 from .measures import JUMP_R, JUMP_Z, MOVE_R, MOVE_Z, ramp
 from .pools import beta_below, wilson
 from .surroundings import IMPACT_WEIGHT, NO_SURPRISE_WEIGHT
+from .types import Status
 
 # Strength and posterior are stored in steps of a ten-thousandth.
 _SAME_POSTERIOR = 2e-3
@@ -66,20 +67,24 @@ def turning(key: str, ends: tuple[float, float]) -> Limit:
 
 
 def release_turning(numbers: CauseNumbers) -> float | None:
-    """z at which a move near a release begins to fire: as a jump by itself, or backed by the
-    release, less what a crowded calendar takes off."""
-    backed = turning("jump_z", MOVE_Z)(numbers)
-    z, size = numbers.facts.get("jump_z"), numbers.facts.get("jump_r")
-    if backed is None or z is None or size is None or not _calibrated(numbers):
-        return backed
-    whole = _on(z, MOVE_Z) * _on(size, MOVE_R)
-    impact, surprise = int(numbers.facts.get("impact", 0)), numbers.facts.get("surprise_z")
-    weight = float(IMPACT_WEIGHT[impact])
+    """z at which a move near a release begins to fire. Among unanswered releases it fired as a jump
+    by itself: then the least z that a release could have backed, or if it did not fire, the z of
+    such a jump."""
+    backed = turning("jump_z", MOVE_Z)
+    facts = numbers.facts
+    z, size = facts.get("jump_z"), facts.get("jump_r")
+    if z is None or size is None or not facts.get("n_news_no_reaction") or not _calibrated(numbers):
+        return backed(numbers)
+    surprise = facts.get("surprise_z")
+    weight = float(IMPACT_WEIGHT[int(facts.get("impact", 0))])
     weight *= NO_SURPRISE_WEIGHT if surprise is not None and abs(surprise) <= 1 else 1.0
-    alone = weight * _on(z, JUMP_Z) * _on(size, JUMP_R)
-    if not whole or numbers.strength > alone + _SAME_STRENGTH:
-        return backed
-    return turning("jump_z", JUMP_Z)(numbers)
+    if numbers.strength > weight * _on(z, JUMP_Z) * _on(size, JUMP_R) + _SAME_STRENGTH:
+        return backed(numbers)
+    if numbers.status != Status.FIRED:
+        return turning("jump_z", JUMP_Z)(numbers)
+    strength = weight * _on(z, MOVE_Z) * _on(size, MOVE_R)
+    posterior = float(DEFAULT.posterior(numbers.cause, np.array(strength)))
+    return backed(replace(numbers, strength=strength, posterior=posterior))
 
 
 def fixed(value: float) -> Limit:

@@ -20,8 +20,8 @@ from post_mortem.core.context import Context, measure
 from post_mortem.core.evidence import CauseNumbers, Evidence, Fact
 from post_mortem.core.features import market_features
 from post_mortem.core.labeler import label
-from post_mortem.core.limits import least_strength, turning
-from post_mortem.core.measures import MOVE_R, MOVE_Z, VOLATILITY_RATIO, ramp
+from post_mortem.core.limits import least_strength, release_turning, turning
+from post_mortem.core.measures import JUMP_R, JUMP_Z, MOVE_R, MOVE_Z, VOLATILITY_RATIO, ramp
 from post_mortem.core.minds import Mind
 from post_mortem.core.portable import parse_case
 from post_mortem.core.replay import replay
@@ -148,10 +148,30 @@ def test_a_news_shock_turns_at_its_jump(simulated):
     def at(z: float) -> bool:
         jump = context.jump
         move = ramp(np.array([z]), *MOVE_Z) * ramp(jump.r, *MOVE_R)
-        changed = replace(context, jump=replace(jump, z=np.array([z]), move=move))
+        alone = ramp(np.array([z]), *JUMP_Z) * ramp(jump.r, *JUMP_R)
+        sized = replace(jump, z=np.array([z]), strength=alone, move=move)
+        changed = replace(context, jump=sized)
         return fired(news_shock.assess(changed))
 
     assert (at(limit - 0.01), at(limit + 0.01)) == (False, True)
+
+
+@pytest.mark.parametrize("z", [3.0, 3.8])
+def test_a_release_among_many_turns_no_lower_than_is_said(z: float) -> None:
+    """Nearly all of the life lies near releases: what fires is the jump, and the limit is one that
+    a release alone could not have backed."""
+    size = 0.9
+    alone = float(ramp(np.array(z), *JUMP_Z) * ramp(np.array(size), *JUMP_R))
+    facts = {"jump_z": z, "jump_r": size, "impact": 2.0, "n_news_no_reaction": 9.0}
+    posterior = float(DEFAULT.posterior("news_shock", np.array(alone)))
+    numbers = CauseNumbers("news_shock", Status.NOT_FIRED, alone, posterior, 0, 0, (), facts)
+    limit = release_turning(numbers)
+    if not alone:
+        assert limit is None or limit >= z
+        return
+    assert limit is not None
+    reached = float(ramp(np.array(limit), *JUMP_Z))
+    assert reached == pytest.approx(least_strength("news_shock"), abs=2e-3)
 
 
 def test_a_volatility_spike_turns_at_its_rise(simulated):

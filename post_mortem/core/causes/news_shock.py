@@ -62,7 +62,8 @@ def crowded(context: Context) -> F64:
     bar_ns = context.batch.market.bar_ns
     near = NEWS_BEFORE_NS + max(NEWS_AFTER_NS, bar_ns)
     lasted = np.maximum(context.life.bars, 1) * bar_ns
-    return np.fmin(np.nan_to_num(context.news.unanswered) * near / lasted, 1.0)
+    share: F64 = np.fmin(np.nan_to_num(context.news.unanswered) * near / lasted, 1.0)
+    return share
 
 
 def _release(context: Context) -> dict[str, F64]:
