@@ -208,8 +208,9 @@ def _words(claim: Claim, hold: Hold) -> ItemResult:
     hold()
     now = timezone.now()
     if "plan" in claim.payload:
-        return ItemResult(data=word_plan(plan_id=claim.payload["plan"], now=now).as_dict())
-    done = word_patterns(pattern_ids=claim.payload["patterns"], now=now)
+        plan = word_plan(plan_id=claim.payload["plan"], now=now, beat=hold)
+        return ItemResult(data=plan.as_dict())
+    done = word_patterns(pattern_ids=claim.payload["patterns"], now=now, beat=hold)
     return ItemResult(data=done.as_dict())
 
 

@@ -20,7 +20,10 @@ Narrative = Mapping[str, Any]
 
 # Values of these keys are codes: chosen from lists, never shown as prose.
 CODES = frozenset(
-    ("key", "kind", "area", "scope", "metric", "cause", "label", "effort", "cluster_id", "id")
+    (
+        *("key", "kind", "area", "scope", "metric", "cause", "label", "effort", "cluster_id", "id"),
+        *("focus_area", "source_ids"),
+    )
 )
 # Everything in these is a statement about facts, so every sentence cites one.
 MUST_CITE = frozenset(("what_the_evidence_shows", "explanation", "rationale"))

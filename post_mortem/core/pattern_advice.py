@@ -14,7 +14,8 @@ from typing import Any
 from scipy.special import ndtr
 
 from .advice import Advice
-from .attribution.catalogue import REGISTRY, SETUP_WORDS
+from .attribution.catalogue import HOURS, REGISTRY, SESSION_WORDS, SETUP_WORDS, WEEKDAYS
+from .scope import CHOICES, STAND_ASIDE
 from .types import SETUPS
 
 Parts = Sequence[Sequence[str]]
@@ -70,22 +71,30 @@ class Worth:
 
 
 def scope_of(parts: Parts) -> dict[str, str]:
-    """Which trades parts are about, in the words that other advice uses: raw names of symbols,
-    strategies, timeframes, setups and sides, else the feature's own words for its cell."""
-    return {name: _value(name, words) for name, words in parts}
+    """Which trades parts are about, in the keys and values of `scope.py` where it has them, else
+    the feature's own words for its cell: such trades cannot be told from the records alone."""
+    return dict(_key_and_value(name, words) for name, words in parts)
 
 
-def _value(name: str, words: str) -> str:
+def _key_and_value(name: str, words: str) -> tuple[str, str]:
     if name == "setup":
         place = SETUP_WORDS.index(words)
-        return SETUPS[place - 1] if 1 <= place <= len(SETUPS) else words
+        # Claiming none, or several, is nothing that a scope's setup can say.
+        return ("setup", SETUPS[place - 1]) if 1 <= place <= len(SETUPS) else ("claims", words)
     if name == "side":
-        return words.rsplit(" ", 1)[-1]
+        return name, words.rsplit(" ", 1)[-1]
+    if name == "weekday":
+        return name, str(WEEKDAYS.index(words) + 1)
+    if name == "hour":
+        first = 4 * HOURS.index(words)
+        return name, f"{first}-{first + 3}"
+    if name == "session":
+        return "open", CHOICES["open"][SESSION_WORDS.index(words)]
     feature = REGISTRY[name] if name in {f.name for f in REGISTRY} else None
     if feature is None or feature.phrase == "{}":
-        return words
+        return name, words
     before, _, after = feature.phrase.partition("{}")
-    return words.removeprefix(before).removesuffix(after)
+    return name, words.removeprefix(before).removesuffix(after)
 
 
 _COOLDOWN = Advice(
@@ -124,7 +133,7 @@ def rule_of(parts: Parts) -> Rule:
     text = "Take no new trade {words} until its record is better than break-even."
     names = {feature.name: feature.group for feature in REGISTRY}
     advice = Advice(
-        "stand_aside",
+        STAND_ASIDE,
         _AREAS.get(names.get(parts[0][0], ""), "entry"),
         scope_of(parts),
         text.format(words=" ".join(words for _, words in parts)),

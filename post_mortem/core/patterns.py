@@ -3,8 +3,8 @@
 Candidates are the cells of the features that were known at the entry, alone and in pairs, and the
 causes that end trades. None is chosen by looking at results first: every cell with enough trades
 is tried, and `chance.py` decides which differ from the other trades by more than chance explains
-after correcting for all that were tried. A pattern that tells of nearly the same trades as a surer
-one, or of a part of them, is left out.
+after correcting for all that were tried; then it is asked again of what the strongest leaves
+unexplained.
 
 R is the measure; a trade without an initial stop has none and takes no part in the test. Shown
 effects are shrunk towards none (a normal prior of 0.15 R), so the best of many is not overtold.
@@ -13,7 +13,7 @@ effects are shrunk towards none (a normal prior of 0.15 R), so the best of many 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -26,17 +26,18 @@ from trading.core.types import NS_PER_DAY
 
 from .attribution.lift import mean_with_interval, wilson
 from .attribution.matrix import UNKNOWN, FeatureMatrix
-from .chance import chances
+from .chance import Chances, chances
 from .strength import Half, Period, clustered_error, halves, periods, recent_mean, trend
 from .types import CAUSE_LABELS
 
 Bool = NDArray[np.bool_]
+_Cells = tuple[tuple[str, int], ...]
 
 LEAST_TRADES = 10
 FALSE_ALARMS = 0.10  # of desks without any pattern, how many are told of one
 PRIOR_R = 0.15  # standard deviation of true effects that is believed in before any data
-SAME_TRADES = 0.6  # overlap (intersection over union) from which two patterns are one
-PART_OF = 0.8  # share of its trades in a surer one from which a pattern adds nothing
+PAIR_COSTS = 1.0  # standard errors by which a pair has to be stronger than a cell alone
+MOST_TESTED = 12
 LEAST_OF_CAUSE = 3
 _LEAST_DAYS = 5
 _MOST_COHORTS = 8
@@ -131,7 +132,18 @@ class Search:
 class _Candidate:
     """Cells of one or two features: (feature, cell)."""
 
-    cells: tuple[tuple[str, int], ...]
+    cells: _Cells
+
+
+@dataclass(frozen=True, slots=True)
+class _Pick:
+    """A candidate that is told. `effect` and `error` against all other trades; `chance` in what
+    stronger ones left unexplained."""
+
+    candidate: _Candidate
+    effect: float
+    error: float
+    chance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,24 +174,11 @@ def search(sample: Sample, *, least: int = LEAST_TRADES, most: int = 40, seed: i
         return Search((), int(known.size), 0, days)
     table = _Table(part.matrix)
     candidates = [c for c in table.candidates() if _large_enough(table.inside(c), part, least)]
-    judged = chances(map(table.inside, candidates), part.r, part.entry, seed=seed)
-    strength = np.round(np.abs(judged.effect) / judged.error, 6) if candidates else np.zeros(0)
-    # Of two halves of the trades that say the same, the losing one is told.
-    leads = sorted(
-        range(len(candidates)),
-        key=lambda i: (judged.chance[i], -strength[i], judged.effect[i], candidates[i].cells),
-    )
-    told = _distinct(
-        (i for i in leads if judged.chance[i] <= FALSE_ALARMS),
-        lambda i: table.inside(candidates[i]),
-        judged.effect,
-    )
     found = []
-    for i in told:
-        inside = table.inside(candidates[i])
-        effect, error = float(judged.effect[i]), float(judged.error[i])
-        decided = _decided(inside, part, effect, error, float(judged.chance[i]), len(candidates))
-        found.append(_of_conditions(candidates[i], inside, decided, part, table, known))
+    for pick in _picked(candidates, table, part, seed):
+        inside = table.inside(pick.candidate)
+        decided = _decided(inside, part, pick, len(candidates))
+        found.append(_of_conditions(pick.candidate, inside, decided, part, table, known))
     found += _of_causes(part, known)
     found.sort(key=lambda f: (-abs(f.effect_r) * f.n, f.key))
     return Search(tuple(found[:most]), int(known.size), len(candidates), days)
@@ -243,27 +242,37 @@ def _large_enough(inside: Bool, sample: Sample, least: int) -> bool:
     return int(np.unique(sample.entry[inside] // NS_PER_DAY).size) >= _LEAST_DAYS
 
 
-def _distinct(ranked: Iterable[int], inside: Callable[[int], Bool], effect: F64) -> list[int]:
-    """Those that tell of other trades than every surer one."""
-    chosen: dict[int, Bool] = {}
-    for i in ranked:
-        mine = inside(i)
-        if not any(
-            _says_the_same(mine, other, effect[i] * effect[j]) for j, other in chosen.items()
-        ):
-            chosen[i] = mine
-    return list(chosen)
+def _picked(
+    candidates: Sequence[_Candidate], table: _Table, sample: Sample, seed: int
+) -> Iterator[_Pick]:
+    """The strongest, then the strongest in what it leaves unexplained, and so on: what is another
+    side, a part or a twin of a stronger one has nothing left to tell."""
+    left, chosen = sample.r, [np.ones(sample.r.size, bool)]
+    whole: Chances | None = None
+    while len(chosen) <= MOST_TESTED:
+        judged = chances(map(table.inside, candidates), left, sample.entry, seed=seed)
+        whole = whole or judged
+        told = [
+            i
+            for i in range(len(candidates))
+            if judged.chance[i] <= FALSE_ALARMS and judged.effect[i] * whole.effect[i] > 0
+        ]
+        best = min(told, key=lambda i: _place(candidates[i], judged, i), default=None)
+        if best is None:
+            return
+        effect, error = float(whole.effect[best]), float(whole.error[best])
+        yield _Pick(candidates[best], effect, error, float(judged.chance[best]))
+        chosen.append(table.inside(candidates[best]))
+        columns = np.column_stack(chosen).astype(np.float64)
+        left = sample.r - columns @ np.linalg.lstsq(columns, sample.r, rcond=None)[0]
 
 
-def _says_the_same(mine: Bool, surer: Bool, same_sign: float) -> bool:
-    both = int((mine & surer).sum())
-    if same_sign > 0:
-        return both >= PART_OF * int(mine.sum()) or _overlap(mine, surer) >= SAME_TRADES
-    return _overlap(mine, ~surer) >= SAME_TRADES
-
-
-def _overlap(a: Bool, b: Bool) -> float:
-    return float((a & b).sum()) / max(1, int((a | b).sum()))
+def _place(candidate: _Candidate, judged: Chances, i: int) -> tuple[float, bool, _Cells]:
+    """A pair has to be clearly stronger than a cell alone, and of two halves of the trades that
+    say the same the losing one is told."""
+    strength = float(abs(judged.effect[i]) / judged.error[i])
+    cost = PAIR_COSTS * (len(candidate.cells) - 1)
+    return -round(strength - cost, 2), bool(judged.effect[i] > 0), candidate.cells
 
 
 def shrunk(effect: float, error: float) -> tuple[float, float, int]:
@@ -275,17 +284,17 @@ def shrunk(effect: float, error: float) -> tuple[float, float, int]:
     return effect * weight, spread, int(np.floor(100 * sure))
 
 
-def _decided(
-    inside: Bool, sample: Sample, effect: float, error: float, chance: float, tried: int
-) -> _Judged:
+def _decided(inside: Bool, sample: Sample, pick: _Pick, tried: int) -> _Judged:
     # Chance tells what no effect would scatter by; the trades themselves may scatter more.
-    error = max(error, clustered_error(inside, sample.r, sample.entry))
+    effect, error = pick.effect, max(pick.error, clustered_error(inside, sample.r, sample.entry))
     drawn, spread, confidence = shrunk(effect, error)
     others = sample.r[~inside]
     expected = float(others.mean()) + drawn
     of_others = float(others.std(ddof=1)) / float(np.sqrt(others.size))
     half = 1.96 * float(np.hypot(spread, of_others))
-    return _Judged(drawn, confidence, (expected, expected - half, expected + half), chance, tried)
+    return _Judged(
+        drawn, confidence, (expected, expected - half, expected + half), pick.chance, tried
+    )
 
 
 def _key(kind: str, parts: Sequence[tuple[str, str]]) -> str:

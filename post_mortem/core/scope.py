@@ -24,24 +24,31 @@ from trading.core.instruments import news_currencies
 from trading.core.sessions import SESSIONS, session_bits
 from trading.core.types import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE
 
+from .attribution.catalogue import SESSION_WORDS, session_cell
 from .types import I8, NO_TIME, SETUPS, Bool
 
 YES, NO, UNTOLD = 1, 0, -1
 ANY: Final = "any"
+STAND_ASIDE: Final = "stand_aside"
+"""Take no trade of a kind that was found to lose; its scope names the kind."""
 BLACKOUT_NS: Final = 15 * NS_PER_MINUTE
 COOLDOWN_NS: Final = 30 * NS_PER_MINUTE
 MAX_VALUE: Final = 120
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _SESSION_NAMES = tuple(name for name, *_ in SESSIONS)
 # What a scope may say besides the names of markets, strategies and setups.
-_CHOICES: Mapping[str, tuple[str, ...]] = {
+CHOICES: Mapping[str, tuple[str, ...]] = {
     "side": ("long", "short"),
     "session": (*_SESSION_NAMES, "none"),
     "weekday": tuple("1234567"),
-    "hour": tuple(str(hour) for hour in range(24)),
+    "hour": (
+        *(str(hour) for hour in range(24)),
+        *(f"{hour}-{hour + 3}" for hour in range(0, 24, 4)),
+    ),
+    "open": ("asia", "london", "overlap", "new_york", "outside"),
     "impact": ("high",),
 }
-KEYS: Final = ("symbol", "strategy", "setup", "currency", *_CHOICES)
+KEYS: Final = ("symbol", "strategy", "setup", "currency", *CHOICES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +96,7 @@ def check(scope: Mapping[str, object]) -> dict[str, str]:
             raise _bad(f"{key!r} is not known; expected some of {', '.join(KEYS)}")
         if not isinstance(value, str) or not value.strip() or len(value) > MAX_VALUE:
             raise _bad(f"{key}: expected text of at most {MAX_VALUE} characters")
-        allowed = _CHOICES.get(key)
+        allowed = CHOICES.get(key)
         if allowed and value != ANY and value not in allowed:
             raise _bad(f"{key}: expected one of {', '.join(allowed)}")
         if key == "setup" and value != ANY and set(value.split("+")) - set(SETUPS):
@@ -106,14 +113,21 @@ def covers(kind: str, scope: Mapping[str, str], trades: TradeColumns) -> I8:
     """Whether each trade is one on which the advice would show, shape (N,)."""
     found = np.full(len(trades), YES, np.int8)
     for key, value in scope.items():
-        # Leaving one setup out shows in the market's results, not in the trades left out.
-        if value == ANY or key == "impact" or (kind == "pause_setup" and key == "setup"):
+        if value == ANY or key == "impact" or not _shows_by(kind, key):
             continue
         test = _TESTS.get(key)
         found = both(found, test(trades, value) if test else np.full(len(trades), UNTOLD, np.int8))
     if kind == "loss_cooldown":
         found = both(found, _after_a_loss(trades)[0])
     return found
+
+
+def _shows_by(kind: str, key: str) -> bool:
+    """Leaving a kind of trades out shows in the results of its market, strategy and side, not in
+    the trades left out."""
+    if kind == STAND_ASIDE:
+        return key in ("symbol", "strategy", "side")
+    return not (kind == "pause_setup" and key == "setup")
 
 
 def both(one: I8, other: I8) -> I8:
@@ -169,7 +183,21 @@ def _weekday(trades: TradeColumns, value: str) -> I8:
 
 
 def _hour(trades: TradeColumns, value: str) -> I8:
-    return _of(trades.opened % NS_PER_DAY // NS_PER_HOUR == int(value))
+    first, last = _hours(value)
+    hour = trades.opened % NS_PER_DAY // NS_PER_HOUR
+    return _of((hour >= first) & (hour <= last))
+
+
+def _hours(value: str) -> tuple[int, int]:
+    """First and last hour of `8` or `8-11`."""
+    first, _, last = value.partition("-")
+    return int(first), int(last or first)
+
+
+def _open(trades: TradeColumns, value: str) -> I8:
+    """The one of the cells of `attribution/catalogue.py` that parts a day."""
+    bits = session_bits(trades.opened).astype(np.int64)
+    return _of(session_cell(bits) == CHOICES["open"].index(value))
 
 
 def _none() -> I8:
@@ -185,6 +213,7 @@ _TESTS: Mapping[str, Callable[[TradeColumns, str], I8]] = {
     "session": _session,
     "weekday": _weekday,
     "hour": _hour,
+    "open": _open,
 }
 
 
@@ -229,6 +258,15 @@ def _paused(scope: Mapping[str, str], trades: TradeColumns) -> I8:
     return np.full(len(trades), YES, np.int8) if value == ANY else _setup(trades, value)
 
 
+def _taken(scope: Mapping[str, str], trades: TradeColumns) -> I8:
+    """Is of the kind to stand aside from, by everything that the scope names."""
+    found = np.full(len(trades), YES, np.int8)
+    for key, value in scope.items():
+        test = _TESTS.get(key)
+        found = both(found, test(trades, value) if test else np.full(len(trades), UNTOLD, np.int8))
+    return found
+
+
 def _too_soon(scope: Mapping[str, str], trades: TradeColumns) -> I8:
     """Opened within half an hour after the last closed trade lost."""
     after, gap = _after_a_loss(trades)
@@ -261,11 +299,12 @@ def _after_a_loss(trades: TradeColumns) -> tuple[I8, I64]:
 _RULES: Mapping[str, Callable[[Mapping[str, str], TradeColumns], I8]] = {
     "news_blackout": _near_release,
     "pause_setup": _paused,
+    STAND_ASIDE: _taken,
     "loss_cooldown": _too_soon,
     "never_widen_stop": _stop_widened,
 }
 # Rules that mean "do not take this trade": leaving the trades out says what that would have made.
-SKIPS: Final = frozenset({"news_blackout", "pause_setup", "loss_cooldown"})
+SKIPS: Final = frozenset({"news_blackout", "pause_setup", "loss_cooldown", STAND_ASIDE})
 _BROKEN = {
     "news_blackout": "opened at most 15 min before or after a high-impact release",
     "loss_cooldown": "opened within 30 min after a loss",
@@ -279,9 +318,9 @@ def sentence(kind: str, scope: Mapping[str, str]) -> str:
     parts = [
         write(scope[key])
         for key, write in _WORDS.items()
-        if scope.get(key, ANY) != ANY and not (kind == "pause_setup" and key == "setup")
+        if scope.get(key, ANY) != ANY and _shows_by(kind, key)
     ]
-    unknown = [key for key in scope if key not in KEYS]
+    unknown = [key for key in scope if key not in KEYS and _shows_by(kind, key)]
     if unknown:
         return f"Cannot be told from the records: {', '.join(sorted(unknown))}."
     first = "Trades taken while the last closed trade was a loss" if kind == "loss_cooldown" else ""
@@ -294,7 +333,17 @@ def broken_sentence(kind: str, scope: Mapping[str, str]) -> str:
     if kind == "pause_setup":
         setup = scope.get("setup", ANY)
         return "any of them" if setup == ANY else f"claiming {_setups(setup)}"
+    if kind == STAND_ASIDE:
+        return _kept_from(scope)
     return _BROKEN.get(kind, "")
+
+
+def _kept_from(scope: Mapping[str, str]) -> str:
+    """Empty where a key is none that the records of trades could tell."""
+    if any(key not in _TESTS for key in scope):
+        return ""
+    parts = [write(scope[key]) for key, write in _WORDS.items() if key in scope]
+    return " ".join(parts)
 
 
 def _setups(value: str) -> str:
@@ -311,5 +360,6 @@ _WORDS: Mapping[str, Callable[[str], str]] = {
         "opened in no session" if v == "none" else f"opened in the {v.replace('_', ' ')} session"
     ),
     "weekday": lambda v: f"opened on {_WEEKDAYS[int(v) - 1]}s (UTC)",
-    "hour": lambda v: f"opened from {int(v):02d}:00 to {int(v):02d}:59 UTC",
+    "hour": lambda v: "opened from {:02d}:00 to {:02d}:59 UTC".format(*_hours(v)),
+    "open": lambda v: f"opened {SESSION_WORDS[CHOICES['open'].index(v)]}",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from post_mortem.core.pattern_advice import rule_of
 from post_mortem.core.pattern_facts import facts_of
 from post_mortem.services.narrator import Writer
 
@@ -82,13 +83,19 @@ def details(s: Statistics, w: Writer) -> str:
     return " ".join(line for line in lines if line)
 
 
-def offline_words(s: Statistics, actions: Sequence[str] = ()) -> Words:
-    """The text of a pattern with slots; `actions` carry no figures of their own."""
+def action(text: str, w: Writer) -> str:
+    """The text of a rule; the kind of trades in it is a slot, because its words may hold digits."""
+    return w.say(text.replace("{words}", "{pattern.words}"), "pattern") or text
+
+
+def offline_words(s: Statistics) -> Words:
+    """The text of a pattern with slots. A leak suggests a rule; of a cause the rules are its
+    trades' own."""
     w = writer_of(facts_of(s))
     return {
         "title": w.say("{pattern.kind}.") or "",
         "sentence": sentence(s, w),
         "description": details(s, w),
         "hypothesis": "",
-        "action_items": list(actions),
+        "action_items": [action(rule_of(s["parts"]).text, w)] if s["type"] == "leak" else [],
     }

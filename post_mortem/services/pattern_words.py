@@ -8,9 +8,10 @@ narrator's; a model adds a name, an explanation and how to go about it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.db import transaction
 
@@ -23,7 +24,7 @@ from post_mortem.core.pattern_facts import facts_of, noun_phrase, plan_facts
 from post_mortem.models import AnalysisPattern, AutopsyJob, ImprovementPlan, TradeAnalysis
 from post_mortem.services import jobs
 from post_mortem.services import llm_ledger as ledger
-from post_mortem.services.asking import Ask, Outcome, ask_all
+from post_mortem.services.asking import Ask, Outcome, ask_each
 from post_mortem.services.model_narratives import UpgradeSummary
 from post_mortem.services.patterns import tell
 from post_mortem.services.plans import tell_plan
@@ -40,6 +41,9 @@ MOST_WORDED: Final = 12
 _TEMPLATE: Final = TradeAnalysis.Source.TEMPLATE
 _TENDENCY: Final[Mapping[str, int]] = {"leak": -1, "edge": 1}
 _CLUSTER: Final = "P1"
+
+Row = TypeVar("Row", AnalysisPattern, ImprovementPlan)
+Beat = Callable[[], None]
 
 
 def request_words(
@@ -68,18 +72,18 @@ def word_patterns(
     user_id: int | None = None,
     config: LLMConfig | None = None,
     interactive: bool = False,
+    beat: Beat | None = None,
 ) -> UpgradeSummary:
     """Ask the configured model to name and explain patterns. Raises nothing for its faults: a
-    pattern that it did not word keeps its text and gets the reason."""
+    pattern that it did not word keeps its text and gets the reason. Results are stored as they
+    come; `beat` is called meanwhile, and what it raises ends the work."""
     config = config or ledger.llm_config()
     if not config.enabled:
         return _disabled(len(pattern_ids))
     rows = AnalysisPattern.objects.filter(pk__in=list(pattern_ids), source=_TEMPLATE)
-    due = list(rows.select_related("account").order_by("pk"))
-    asks = [_ask_pattern(row, config, user_id) for row in due]
-    outcomes = ask_all(asks, config, now=now, interactive=interactive)
-    written = [_store_pattern(row, o) for row, o in zip(due, outcomes, strict=True)]
-    return _summary(outcomes, written)
+    due = rows.select_related("account").order_by("pk")
+    asked = [(row, _ask_pattern(row, config, user_id)) for row in due]
+    return _word(asked, _store_pattern, config, now, interactive, beat)
 
 
 def word_plan(
@@ -89,30 +93,48 @@ def word_plan(
     user_id: int | None = None,
     config: LLMConfig | None = None,
     interactive: bool = False,
+    beat: Beat | None = None,
 ) -> UpgradeSummary:
     """Ask the configured model to word a plan; as `word_patterns`."""
     config = config or ledger.llm_config()
     if not config.enabled:
         return _disabled(1)
     rows = ImprovementPlan.objects.filter(pk=plan_id, source=_TEMPLATE)
-    due = list(rows.select_related("account"))
-    asks = [_ask_plan(row, config, user_id) for row in due]
-    outcomes = ask_all(asks, config, now=now, interactive=interactive)
-    written = [_store_plan(row, o) for row, o in zip(due, outcomes, strict=True)]
-    return _summary(outcomes, written)
+    asked = [(row, _ask_plan(row, config, user_id)) for row in rows.select_related("account")]
+    return _word(asked, _store_plan, config, now, interactive, beat)
 
 
 def _disabled(count: int) -> UpgradeSummary:
     return UpgradeSummary(0, 0, 0, {"disabled": count} if count else {})
 
 
-def _summary(outcomes: Sequence[Outcome], written: Sequence[str]) -> UpgradeSummary:
-    """`written` are the reasons why each was not, empty where it was."""
-    reasons: dict[str, int] = {}
-    for reason in filter(None, written):
-        reasons[reason] = reasons.get(reason, 0) + 1
-    cached = sum(outcome.cached for outcome in outcomes)
-    return UpgradeSummary(len(outcomes), written.count(""), cached, reasons)
+def _word(
+    asked: Sequence[tuple[Row, Ask]],
+    store: Callable[[Row, Outcome], str],
+    config: LLMConfig,
+    now: datetime,
+    interactive: bool,
+    beat: Beat | None,
+) -> UpgradeSummary:
+    """`store` says why a text was not used, nothing where it was."""
+    rows: dict[str, list[Row]] = {}
+    for row, ask in asked:
+        rows.setdefault(ask.key, []).append(row)
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+
+    def keep(settled: Sequence[tuple[Ask, Outcome]]) -> None:
+        for ask, outcome in settled:
+            reason = store(rows[ask.key].pop(0), outcome)
+            counts.update(asked=1, cached=int(outcome.cached), written=int(not reason))
+            if reason:
+                reasons[reason] += 1
+
+    size = max(1, config.concurrency)
+    asks = [ask for _, ask in asked]
+    chunks = (asks[start : start + size] for start in range(0, len(asks), size))
+    ask_each(chunks, config, now=now, keep=keep, interactive=interactive, beat=beat)
+    return UpgradeSummary(counts["asked"], counts["written"], counts["cached"], dict(reasons))
 
 
 # --- collect ------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from typing import Any, Final
 from django.db import transaction
 
 from post_mortem.core.grounding import without_citations
-from post_mortem.core.pattern_advice import rule_of
 from post_mortem.core.pattern_facts import evidence_hash, facts_of, pattern_type, statistics_of
 from post_mortem.core.patterns import LEAST_TRADES, Regularity, Search, search
 from post_mortem.models import AnalysisPattern, AutopsyJob, PatternSearch
@@ -200,18 +199,9 @@ def _write(row: AnalysisPattern, found: Regularity, done: Search, now: datetime)
     row.source = AnalysisPattern._meta.get_field("source").default
     row.source_reason = ""
     row.grounding = {"narrator": WORDS_VERSION}
-    tell(row, offline_words(statistics, actions_of(row)))
+    tell(row, offline_words(statistics))
     row.save()
     return True
-
-
-def actions_of(row: AnalysisPattern) -> list[str]:
-    """The rule that a leak suggests, with slots; of a cause the rules are its trades' own."""
-    if row.pattern_type != AnalysisPattern.Kind.LEAK:
-        return []
-    rule = rule_of(row.statistics["parts"])
-    # The kind of trades is a slot: its words may hold digits.
-    return [rule.text.replace("{words}", "{{E1.words}}").removesuffix(".") + " [E1]."]
 
 
 def tell(row: AnalysisPattern, slotted: Mapping[str, Any]) -> None:

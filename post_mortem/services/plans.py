@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.db import transaction
@@ -18,6 +18,7 @@ from django.db.models import Count
 from post_mortem.core.advice import advice_key
 from post_mortem.core.pattern_advice import RULE_OF_CAUSE, Worth, effort_of, rule_of, worth_of
 from post_mortem.core.pattern_facts import plan_facts
+from post_mortem.core.scope import STAND_ASIDE
 from post_mortem.models import (
     AnalysisPattern,
     ImprovementPlan,
@@ -26,7 +27,7 @@ from post_mortem.models import (
 )
 from post_mortem.selectors.access import writable
 from post_mortem.services.narratives import fill
-from post_mortem.services.pattern_narrator import sentence, writer_of
+from post_mortem.services.pattern_narrator import action, sentence, writer_of
 from trading.core.errors import UserError
 
 MAX_PATTERNS: Final = 20
@@ -162,7 +163,17 @@ def _steps(patterns: Sequence[AnalysisPattern], hours: Mapping[int, float]) -> l
         first = merged.setdefault(step.key, step)
         if first is not step:
             merged[step.key] = _joined(first, step)
-    return sorted(merged.values(), key=lambda step: step.rank())[:MAX_STEPS]
+    if not merged:
+        return []
+    # What somebody said elsewhere about the same advice holds here too.
+    tracked = _rows(patterns[0].account_id, list(merged.values()))
+    steps = [
+        replace(step, hours=tracked[key].effort_hours)
+        if step.hours is None and key in tracked
+        else step
+        for key, step in merged.items()
+    ]
+    return sorted(steps, key=lambda step: step.rank())[:MAX_STEPS]
 
 
 def _joined(first: _Step, second: _Step) -> _Step:
@@ -255,14 +266,13 @@ def _words(steps: Sequence[_Step], evidence: Sequence[Mapping[str, Any]]) -> dic
     items = []
     for step, facts in zip(steps, groups, strict=True):
         w = writer_of(facts)
-        action = step.text.replace("{words}", "{pattern.words}")
         expected = w.say(
             "It may save {worth.r_month} a month ({worth.low} to {worth.high}), at "
             "{pace.per_month} such trades a month."
         )
         items.append(
             {
-                "action": w.say(action) or action,
+                "action": action(step.text, w),
                 "rationale": sentence(step.statistics, w),
                 "expected": expected or "What it saves is measured once it is implemented.",
                 "criterion": _criterion(step, w),
@@ -274,7 +284,7 @@ def _words(steps: Sequence[_Step], evidence: Sequence[Mapping[str, Any]]) -> dic
 
 
 def _criterion(step: _Step, w: Any) -> str:
-    if step.avoids and step.kind == "stand_aside":
+    if step.kind == STAND_ASIDE:
         return str(
             w.say(
                 "Kept when no new trade {pattern.words} is opened, where there were "
@@ -324,12 +334,7 @@ def tell_plan(plan: ImprovementPlan, slotted: Mapping[str, Any]) -> None:
 
 def _tracked(account_id: int, steps: Sequence[_Step]) -> dict[str, RecommendationTracking]:
     """The recommendation of every step by its key; what people decided about it stays."""
-    rows = RecommendationTracking.objects.filter(
-        account=account_id, advice_key__in=[step.key for step in steps]
-    )
-    missing = {step.key: step for step in steps}
-    for row in rows:
-        missing.pop(row.advice_key)
+    missing = {step.key: step for step in steps if step.key not in _rows(account_id, steps)}
     RecommendationTracking.objects.bulk_create(
         [
             RecommendationTracking(
@@ -345,7 +350,18 @@ def _tracked(account_id: int, steps: Sequence[_Step]) -> dict[str, Recommendatio
         ],
         ignore_conflicts=True,
     )
-    return {row.advice_key: row for row in rows.all()}
+    return _rows(account_id, steps)
+
+
+def _rows(account_id: int, steps: Sequence[_Step]) -> dict[str, RecommendationTracking]:
+    """What is tracked of the steps, by key; what was merged by hand goes on as the other."""
+    keys = [step.key for step in steps]
+    rows = RecommendationTracking.objects.filter(account=account_id, advice_key__in=keys)
+    found = {row.advice_key: row for row in rows}
+    while merged := {row.merged_into_id for row in found.values() if row.merged_into_id}:
+        others = RecommendationTracking.objects.in_bulk(merged)
+        found = {key: others.get(row.merged_into_id, row) for key, row in found.items()}
+    return found
 
 
 def _words_of(step: _Step) -> str:

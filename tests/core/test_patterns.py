@@ -116,3 +116,32 @@ def test_shrinking_draws_the_uncertain_further():
     assert shrunk(-0.5, 1.0)[0] > -0.02
     assert shrunk(-0.5, 1.0)[1] == pytest.approx(PRIOR_R, rel=0.02)
     assert shrunk(-0.5, 1.0)[2] < 60
+
+
+def breakout_desk(seed: int, effect: float, only_in: int | None = None) -> Sample:
+    """Two setups, one of which loses: everywhere, or in one session only."""
+    data = sample(seed, n=600)
+    setup = category("setup", "plan", np.random.default_rng(900 + seed).integers(0, 2, 600))
+    hit = setup.values == 1
+    if only_in is not None:
+        hit = hit & (data.matrix.column("session").values == only_in)
+    matrix = FeatureMatrix((setup, *data.matrix.columns), "test")
+    r = data.r + effect * hit
+    return Sample(matrix, (r > 0) * 1.0, r, data.entry, data.cause, data.posterior)
+
+
+def test_of_two_halves_the_losing_one_is_told_and_told_alone():
+    found = find_patterns(breakout_desk(1, -0.9))
+    assert [(f.parts, f.is_leak) for f in found] == [((("setup", "with setup 1"),), True)]
+    compared = [(c.words, c.n) for c in found[0].cohorts]
+    assert [words for words, _ in compared] == ["with setup 0", "with setup 1"]
+    assert sum(n for _, n in compared) == 600
+
+
+def test_what_happens_only_together_is_told_together_and_its_parts_are_not():
+    found = find_patterns(breakout_desk(4, -1.6, only_in=2))
+    assert [f.parts for f in found] == [(("setup", "with setup 1"), ("session", "with session 2"))]
+    both, alone, other, neither = found[0].cohorts
+    assert both.n == found[0].n
+    assert both.n + alone.n + other.n + neither.n == 600
+    assert both.mean_r < min(alone.mean_r, other.mean_r, neither.mean_r) - 1

@@ -237,3 +237,27 @@ def test_a_bad_scope_is_refused_by_name(scoped: dict[str, Any], named: str) -> N
     with pytest.raises(UserError, match=named) as caught:
         scope.check(scoped)
     assert (caught.value.code, caught.value.field) == ("bad_scope", "scope")
+
+
+def test_standing_aside_shows_in_its_market_and_is_broken_by_its_own_trades() -> None:
+    friday = MONDAY + 4 * NS_PER_DAY
+    opened = np.array([friday + 9 * NS_PER_HOUR, friday + 14 * NS_PER_HOUR, friday], np.int64)
+    trades = columns(3, opened=opened, symbol=np.array([0, 0, 1]))
+    scoped = {"symbol": "EURUSD", "weekday": "5", "hour": "8-11"}
+    assert covered(scope.STAND_ASIDE, scoped, trades) == [YES, YES, NO]
+    assert broken(scope.STAND_ASIDE, scoped, trades) == [YES, NO, NO]
+    assert scope.sentence(scope.STAND_ASIDE, scoped) == "Trades in EURUSD."
+    assert "from 08:00 to 11:59" in scope.broken_sentence(scope.STAND_ASIDE, scoped)
+    # What only candles could tell is not told, and does not hide what can be.
+    more = {**scoped, "spread": "entered at a wide spread"}
+    assert broken(scope.STAND_ASIDE, more, trades) == [UNTOLD, NO, NO]
+    assert covered(scope.STAND_ASIDE, more, trades) == [YES, YES, NO]
+    assert scope.broken_sentence(scope.STAND_ASIDE, more) == ""
+
+
+def test_the_parts_of_a_day_are_those_of_the_features() -> None:
+    opened = MONDAY + NS_PER_HOUR * np.arange(24, dtype=np.int64)
+    trades = columns(24, opened=opened)
+    parts = {v: covered("k", {"open": v}, trades) for v in scope.CHOICES["open"]}
+    assert np.array(list(parts.values())).sum(axis=0).tolist() == [1] * 24
+    assert [hour for hour, is_in in enumerate(parts["overlap"]) if is_in] == [13, 14, 15, 16]

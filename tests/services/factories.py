@@ -14,7 +14,7 @@ from post_mortem.core.pattern_facts import evidence_hash
 from post_mortem.models import AnalysisPattern
 from post_mortem.selectors.columns import utc_ns
 from post_mortem.services.pattern_narrator import WORDS_VERSION, offline_words
-from post_mortem.services.patterns import actions_of, tell
+from post_mortem.services.patterns import tell
 from trading.core.candles import Candles
 from trading.core.instruments import describe
 from trading.core.types import SeriesKind, timeframe_ns
@@ -148,7 +148,7 @@ def make_pattern(account: Account, *, trades: Any = (), **changes: Any) -> Analy
         grounding={"narrator": WORDS_VERSION},
         found_at=MONDAY,
     )
-    tell(row, offline_words(statistics, actions_of(row)))
+    tell(row, offline_words(statistics))
     row.save()
     row.affected_trades.set(trades)
     return row

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from post_mortem.core.types import SETUPS
-from trading.core.candles import F64
+from trading.core.candles import F64, I64
 from trading.core.sessions import SESSIONS
 from trading.core.types import NS_PER_DAY, NS_PER_HOUR
 
@@ -43,12 +43,15 @@ def _as_it_is(name: str) -> Compute:
     return lambda known: known[name]
 
 
-def _session(known: Inputs) -> F64:
-    """London before Asia: the hour in which both are open is London's."""
-    bits = known["sessions"].astype(np.int64)
+def session_cell(bits: I64) -> F64:
+    """Place in SESSION_WORDS. London before Asia: the hour in which both are open is London's."""
     london, new_york, tokyo = bits & _LONDON, bits & _NEW_YORK, bits & _TOKYO
     code = np.where(new_york > 0, np.where(london > 0, 2, 3), np.where(london > 0, 1, 4))
     return np.where((code == 4) & (tokyo > 0), 0.0, code)
+
+
+def _session(known: Inputs) -> F64:
+    return session_cell(known["sessions"].astype(np.int64))
 
 
 def _weekday(known: Inputs) -> F64:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from post_mortem.models import InsightAudit
+from post_mortem.models import ImprovementPlan, InsightAudit
 from post_mortem.selectors.case_rows import Selection, count_cases
 from post_mortem.selectors.training import SCOPES
 from post_mortem.services.attribution import build_attribution
@@ -18,8 +18,10 @@ from post_mortem.services.audits import run_autopsy
 from post_mortem.services.demo import demo_password, load_demo, showcase
 from post_mortem.services.demo.load import STEPS, LoadSummary
 from post_mortem.services.narratives import narrate_audits
+from post_mortem.services.patterns import Identified, identify_patterns
+from post_mortem.services.plans import create_improvement_plan
 from post_mortem.services.text_report import post_mortem_text
-from trading.core.errors import NotFoundError
+from trading.core.errors import NotFoundError, UserError
 from trading.management.base import InquestCommand, Summary
 from trading.models import Account
 
@@ -47,6 +49,10 @@ class Command(InquestCommand):
             for horizon in SCOPES:
                 build_attribution(account=account, horizon=horizon, now=now)
                 bar.advance()
+        with self.progress(1, "patterns") as bar:
+            patterns = identify_patterns(account=account, now=now)
+            plan = _draft(patterns)
+            bar.advance()
         shown = showcase(account=account)
         return {
             "account": account.name,
@@ -56,6 +62,9 @@ class Command(InquestCommand):
             "audits_written": done.new + done.updated,
             "narratives_written": written,
             "top_causes": dict(done.top_causes.most_common()),
+            "kinds_tried": patterns.searched.tried,
+            "patterns": len(patterns.found),
+            "plan": None if plan is None else plan.pk,
             "trade": None if shown is None else shown.trade_id,
             "post_mortem": "" if shown is None else post_mortem_text(audit_id=shown.pk),
             "url": _url(),
@@ -79,6 +88,10 @@ class Command(InquestCommand):
             f"Autopsy: {s['audits']:,} audits, {s['audits_written']:,} written now, "
             f"{s['narratives_written']:,} narratives."
         )
+        yield (
+            f"Patterns: {s['patterns']} of {s['kinds_tried']:,} kinds of trades and causes stand "
+            f"out{'; a plan is drafted from them' if s['plan'] else ''}."
+        )
         yield ""
         yield s["post_mortem"] or "No failed trade to show."
         yield ""
@@ -87,6 +100,16 @@ class Command(InquestCommand):
         yield f"This page: {page}"
         yield f"Sign in:   {s['url']}  {login}"
         yield "Remove it: the band on top of every page, or python manage.py remove_demo"
+
+
+def _draft(patterns: Identified) -> ImprovementPlan | None:
+    """A plan from everything found; None where nothing found asks for a rule."""
+    try:
+        return create_improvement_plan(patterns=patterns.found)
+    except UserError as error:
+        if error.code != "nothing_to_do":
+            raise
+        return None
 
 
 def _counts(loaded: LoadSummary) -> dict[str, int]:
