@@ -17,7 +17,7 @@ from post_mortem.services.pattern_words import request_words
 from post_mortem.services.plans import MAX_HOURS, MAX_PATTERNS, request_plan
 
 from .base import Endpoint, ListEndpoint, visible
-from .fields import IdField, IdListField, StrictSerializer
+from .fields import IdField, IdListField, StrictNumberField, StrictSerializer
 from .idempotency import idempotent
 from .patterns import FactSerializer
 from .schema import IDEMPOTENCY, answers
@@ -91,7 +91,7 @@ class PlanDetailSerializer(PlanSerializer):
 
 class CostSerializer(StrictSerializer):
     pattern_id = IdField()
-    hours = serializers.FloatField(min_value=0, max_value=MAX_HOURS)
+    hours = StrictNumberField(min_value=0, max_value=MAX_HOURS)
 
 
 class DraftSerializer(StrictSerializer):
