@@ -15,6 +15,7 @@ from post_mortem.services.attribution import ATTRIBUTION, build_attribution, req
 from post_mortem.services.audits import run_autopsy
 from post_mortem.services.autopsy_jobs import AUTOPSY
 from post_mortem.services.experiment_draws import draw
+from post_mortem.services.impact import IMPACT, judge_recommendations, request_judgement
 from post_mortem.services.jobs import Claim, Failure, ItemResult, LostLeaseError
 from post_mortem.services.model_narratives import (
     NARRATIVES,
@@ -117,11 +118,13 @@ def _run(claim: Claim, handlers: Mapping[str, Handler], clock: Callable[[], Any]
 
 
 def _follow_up(claim: Claim) -> None:
-    """After the last audits of a job: fits and searches that enough new outcomes make due."""
+    """After the last audits of a job: fits, searches and verdicts that enough new outcomes make
+    due."""
     if claim.kind in (ANALYSES, AUTOPSY) and jobs.has_ended(claim.job_pk):
         account = Account.objects.get(pk=claim.account_id)
         request_attribution(account=account)
         request_due_patterns(account=account)
+        request_judgement(account=account)
 
 
 def _give_back(claim: Claim, clock: Callable[[], Any]) -> None:
@@ -176,6 +179,13 @@ def _attribution(claim: Claim, hold: Hold) -> ItemResult:
     return ItemResult(data=done.as_dict())
 
 
+def _impact(claim: Claim, hold: Hold) -> ItemResult:
+    """Judge the implemented advice of the account; there is no payload."""
+    hold()
+    account = Account.objects.get(pk=claim.account_id)
+    return ItemResult(data=judge_recommendations(account=account, now=timezone.now()).as_dict())
+
+
 def _ask_for_words(claim: Claim, audit_ids: Sequence[int]) -> None:
     """The narrator has written; a model, where there is one, may word it in a job of its own."""
     account = Account.objects.get(pk=claim.account_id)
@@ -218,6 +228,7 @@ HANDLERS: dict[str, Handler] = {
     ANALYSES: _analyses,
     ATTRIBUTION: _attribution,
     AUTOPSY: _autopsy,
+    IMPACT: _impact,
     NARRATIVES: _narratives,
     PATTERNS: _patterns,
     WORDS: _words,

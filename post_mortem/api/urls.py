@@ -5,6 +5,7 @@ from . import (
     attribution,
     audits,
     experiments,
+    impact,
     jobs,
     meetings,
     patterns,
@@ -126,5 +127,40 @@ urlpatterns = [
         "recommendations/track/",
         recommendations.RecommendationTrack.as_view(),
         name="api-recommendation-track",
+    ),
+    path(
+        "recommendations/undo/",
+        recommendations.RecommendationUndo.as_view(),
+        name="api-recommendation-undo",
+    ),
+    path(
+        "recommendations/merge/",
+        recommendations.RecommendationMerge.as_view(),
+        name="api-recommendation-merge",
+    ),
+    path(
+        "recommendations/bulk/",
+        recommendations.RecommendationBulk.as_view(),
+        name="api-recommendations-bulk",
+    ),
+    path(
+        "recommendations/bulk/undo/",
+        recommendations.RecommendationBulkUndo.as_view(),
+        name="api-recommendations-bulk-undo",
+    ),
+    path(
+        "recommendations/judge/",
+        impact.RecommendationJudge.as_view(),
+        name="api-recommendations-judge",
+    ),
+    path(
+        "recommendations/types/",
+        impact.RecommendationTypes.as_view(),
+        name="api-recommendation-types",
+    ),
+    path(
+        "recommendations/<id:recommendation_id>/impact/",
+        impact.RecommendationImpact.as_view(),
+        name="api-recommendation-impact",
     ),
 ]

@@ -42,6 +42,9 @@ class RecommendationTracking(models.Model):
     impact_score = models.FloatField(
         null=True, blank=True, help_text="Shrunk effect in R per trade, null until a verdict"
     )
+    covered_a_month = models.FloatField(
+        null=True, blank=True, help_text="Trades its scope covers in a month; null: not counted yet"
+    )
     notes = models.TextField(blank=True)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True

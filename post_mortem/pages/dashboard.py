@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from post_mortem.models import InsightAudit, RecommendationTracking
 from post_mortem.models.audits import CAUSE_LABELS
+from post_mortem.selectors import board, experiments, filters, reviews, trades
 from post_mortem.selectors import dashboard as selectors
-from post_mortem.selectors import experiments, filters, reviews, trades
 from post_mortem.selectors.viewer import Viewer
 from trading.core.errors import UserError
 
@@ -21,6 +21,7 @@ from .experiment_words import short_today
 from .experiments import draw_due
 from .shell import page, show, unit_of
 from .units import Unit
+from .verdicts import NAMES
 
 
 @page()
@@ -47,12 +48,20 @@ def show_dashboard(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             "counts": trades.counts(found),
             "equity": draw(counted.equity),
             "needs": _needs(viewer, closed),
+            "worked": _worked(viewer),
             "job": trades.job(viewer, request.GET.get("job", "")),
             "offers": trades.offers(viewer),
             "causes": CAUSE_LABELS,
             "outcomes": filters.OUTCOMES,
         },
     )
+
+
+def _worked(viewer: Viewer) -> Mapping[str, Any]:
+    """Implemented advice: how many stand at each verdict, and the pieces of which most is known."""
+    counts, rows = board.did_it_work(viewer.user)
+    named = [(NAMES[word], n) for word, n in sorted(counts.items(), key=lambda c: -c[1])]
+    return {"counts": named, "rows": [(row, NAMES[row.word]) for row in rows]}
 
 
 def _month(text: str) -> date | None:

@@ -48,6 +48,7 @@ urlpatterns = [
     path("plans/draft/", plans.draft, name="plan-draft"),
     path("plans/<int:pk>/", plans.show_plan, name="plan"),
     path("recommendations/", recommendations.show_board, name="recommendations"),
+    path("recommendations/<int:pk>/", recommendations.show_recommendation, name="recommendation"),
     path("recommendations/<int:pk>/state/", recommendations.state, name="recommendation-state"),
     path("review/", meetings.show_review, name="review"),
     path("review/past/", meetings.show_past, name="review-past"),

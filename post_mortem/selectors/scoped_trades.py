@@ -19,13 +19,14 @@ from .columns import Column, coded, fetch, integers, readable_floats, times
 @dataclass(frozen=True, slots=True, eq=False)
 class AccountTrades:
     """N trades by opening time. `r` is net of costs, in R; NaN without an initial stop, without a
-    judgement, or while open. `cells` name the kinds of trades that `cell` indexes."""
+    judgement, or while open. `cell` indexes `cells`, pairs of
+    market and strategy."""
 
     id: I64
     columns: TradeColumns
     r: F64
     cell: I64
-    cells: tuple[str, ...]
+    cells: tuple[tuple[str, str], ...]
 
     def __len__(self) -> int:
         return int(self.id.size)
@@ -70,7 +71,7 @@ def account_trades(account: Account, *, with_releases: bool = True) -> AccountTr
     )
     pairs = list(zip(symbol.tolist(), strategy.tolist(), strict=True))
     names, cell = coded(pairs)
-    cells = tuple(f"{symbols[s]} {strategies[t]}".strip() for s, t in names)
+    cells = tuple((symbols[s], strategies[t]) for s, t in names)
     return AccountTrades(integers(rows["id"]), columns, r, cell, cells)
 
 

@@ -124,6 +124,17 @@ def fault(plan: MeasurementPlan) -> str:
     return ""
 
 
+def verify_plans() -> tuple[int, list[dict[str, Any]]]:
+    """How many plans are stored, and those that are not as they were frozen, with the reason."""
+    checked = 0
+    faults: list[dict[str, Any]] = []
+    for plan in MeasurementPlan.objects.order_by("pk").iterator():
+        checked += 1
+        if reason := fault(plan):
+            faults.append({"plan_id": plan.pk, "reason": reason})
+    return checked, faults
+
+
 def measurement_of(plan: MeasurementPlan) -> Measurement:
     """The measurement of a stored plan. Raises KeyError or TypeError where it is not one."""
     given = dict(plan.data["measurement"])

@@ -26,9 +26,8 @@ from post_mortem.models import (
 from post_mortem.selectors.access import readable, writable
 from trading.core.errors import ConflictError, NotFoundError, UserError
 
-from .tracking import MAX_NOTES, checked, move, move_occurrences, values_before, write
-
-__all__ = ["MAX_BULK", "MAX_NOTES", "BulkResult"]
+from .impact import request_judgement
+from .tracking import checked, move, move_occurrences, values_before, write
 
 Status = RecommendationTracking.Status
 
@@ -85,7 +84,8 @@ def change(
     now: datetime,
     batch: str = "",
 ) -> RecommendationTracking:
-    """Set some of status, notes, owner (a user of the desk or None), due_date, effort_hours,
+    """Set some of status, notes, owner (a user of the desk, by
+    row or name, or None), due_date, effort_hours,
     claimed_effect_r (R a trade), claimed_by and scope; what is not named stays.
 
     Implementing freezes a measurement plan, leaving ends it, another scope starts the next one.
@@ -96,7 +96,9 @@ def change(
     row = writable(RecommendationTracking.objects.all(), user=user, pk=recommendation_id)
     if row.merged_into_id is not None:
         raise ConflictError("merged", "This advice was merged into another. Undo that first.")
-    return write(row, version, values, user=user, now=now, batch=batch)
+    row = write(row, version, values, user=user, now=now, batch=batch)
+    _judge_when_implemented(row, user)
+    return row
 
 
 @transaction.atomic
@@ -112,7 +114,7 @@ def undo_last(
     last = RecommendationHistory.objects.filter(recommendation=row).order_by("-version").first()
     if last is None:
         raise ConflictError("nothing_to_undo", "This recommendation was never changed.")
-    return write(
+    row = write(
         row,
         version,
         values_before(last),
@@ -122,6 +124,8 @@ def undo_last(
         moved=move_occurrences(last),
         undone=last,
     )
+    _judge_when_implemented(row, user)
+    return row
 
 
 def track_many(*, versions: Mapping[int, int], status: str, user: Any, now: datetime) -> BulkResult:
@@ -183,6 +187,13 @@ def merge_into(
         now=now,
         moved=move(ids, row.pk, into.pk),
     )
+
+
+def _judge_when_implemented(row: RecommendationTracking, user: Any) -> None:
+    """What has just been implemented is shown with its counts soon, not after the next trade."""
+    plans = row.measurement_plans.filter(ended_at=None, verdicts=None)
+    if row.implementation_status == Status.IMPLEMENTED and plans.exists():
+        request_judgement(account=row.account, user=user)
 
 
 def _each(

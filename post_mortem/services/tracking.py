@@ -75,8 +75,7 @@ def write(
     if row.version != version:
         raise stale()
     before = {name: getattr(row, name) for name in values}
-    _check_owner(row, values)
-    values = _dated(row, dict(values), now)
+    values = _dated(row, _with_owner(row, values), now)
     was, scope = row.implementation_status, dict(row.scope)
     # The condition is in the statement: of all who read this version, one changes the row.
     changed = RecommendationTracking.objects.filter(pk=row.pk, version=version).update(
@@ -244,17 +243,23 @@ def _claimed_by(value: Any) -> str:
     return value
 
 
-def _owner(value: Any) -> int | None:
-    return None if value is None else int(value.pk)
+def _owner(value: Any) -> int | str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return int(value.pk)
 
 
-def _check_owner(row: RecommendationTracking, values: Mapping[str, Any]) -> None:
-    """An owner is somebody of the desk; a stranger and nobody get the same answer."""
+def _with_owner(row: RecommendationTracking, values: Mapping[str, Any]) -> dict[str, Any]:
+    """An owner, given by id or name, is somebody of the desk; a stranger and nobody get the same
+    answer."""
     owner = values.get("owner_id")
     if owner is None or owner == row.owner_id:
-        return
-    if not people_of(row.account).filter(pk=owner).exists():
+        return dict(values)
+    by = {"username": owner} if isinstance(owner, str) else {"pk": owner}
+    found = people_of(row.account).filter(**by).values_list("pk", flat=True).first()
+    if found is None:
         raise UserError("bad_owner", "An owner is somebody of this desk.", field="owner")
+    return {**values, "owner_id": found}
 
 
 _CHECKS: Final[Mapping[str, Any]] = {

@@ -16,8 +16,9 @@ from django.utils.html import format_html
 
 from post_mortem.core import display
 from post_mortem.core.evidence import Fact, posterior_word
+from post_mortem.models import RecommendationHistory
 from post_mortem.models.audits import CAUSE_LABELS
-from post_mortem.pages import formats
+from post_mortem.pages import formats, verdicts
 from post_mortem.pages.ribbon import Ribbon, draw
 from post_mortem.pages.units import Unit
 from post_mortem.selectors.reviews import REASONS
@@ -321,3 +322,29 @@ def decimal(text: str) -> Decimal:
 def at(values: list[Any], place: int) -> Any:
     """The value at a place of a list."""
     return values[place]
+
+
+@register.filter
+def verdict_name(word: str) -> str:
+    return verdicts.NAMES.get(word, word)
+
+
+@register.filter
+def change_words(change: RecommendationHistory) -> str:
+    """What one change of a recommendation did: 'pending to implemented, owner, notes'."""
+    said = []
+    if change.from_status != change.to_status:
+        said.append(f"{change.from_status.lower()} to {change.to_status.lower()}")
+    said += [name for key, name in _CHANGED.items() if key in change.changes]
+    return ", ".join(said) or "no change"
+
+
+_CHANGED = {
+    "notes": "notes",
+    "owner_id": "owner",
+    "due_date": "due date",
+    "effort_hours": "hours",
+    "claimed_effect_r": "claim",
+    "scope": "scope",
+    "merged_into_id": "merging",
+}

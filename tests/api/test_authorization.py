@@ -13,7 +13,12 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from rest_framework.test import APIClient
 
-from post_mortem.models import InsightAudit, ReviewMeeting
+from post_mortem.models import (
+    InsightAudit,
+    RecommendationHistory,
+    RecommendationTracking,
+    ReviewMeeting,
+)
 from tests.api.world import World
 
 pytestmark = pytest.mark.django_db
@@ -143,6 +148,36 @@ def override_first(world: World, client: APIClient) -> None:
     client.post(url, NEUTRAL, format="json")
 
 
+def track_first(world: World, client: APIClient) -> None:
+    body = {"recommendation_id": world.mine.recommendation.pk, "status": "IGNORED", "version": 1}
+    client.post(reverse("api-recommendation-track"), body, format="json")
+
+
+def bulk_first(world: World, client: APIClient) -> None:
+    items = [{"recommendation_id": world.mine.recommendation.pk, "version": 1}]
+    url = reverse("api-recommendations-bulk")
+    client.post(url, {"items": items, "status": "IGNORED"}, format="json")
+
+
+def second_advice(world: World, client: APIClient) -> None:
+    mine = world.mine.recommendation
+    RecommendationTracking.objects.create(account=mine.account, advice_key="second", kind="k")
+
+
+def second_of(world: World) -> int:
+    rows = RecommendationTracking.objects.filter(advice_key="second")
+    return rows.values_list("pk", flat=True).first() or 1
+
+
+def last_batch(world: World) -> str:
+    rows = RecommendationHistory.objects.exclude(batch="").order_by("pk")
+    return rows.values_list("batch", flat=True).last() or "nothing"
+
+
+def advice_of(world: World) -> int:
+    return int(world.mine.recommendation.pk)
+
+
 ROWS = (
     Row("GET", "api-analyses", 200, 200),
     Row("GET", "api-analysis", 200, 404, TRADE),
@@ -232,6 +267,56 @@ ROWS = (
     Row("GET", "api-experiment-arm", 200, 404, ONE_TEST),
     Row("POST", "api-experiment-stop", 200, 404, ONE_TEST, {"reason": "done", "version": 1}),
     Row("POST", "api-experiment-notes", 200, 404, ONE_TEST, {"unit": first_day, "kept": True}),
+    Row(
+        "POST",
+        "api-recommendation-undo",
+        200,
+        404,
+        {},
+        {"recommendation_id": advice_of, "version": 2},
+        before=track_first,
+    ),
+    Row(
+        "POST",
+        "api-recommendation-merge",
+        200,
+        404,
+        {},
+        {"recommendation_id": advice_of, "into": second_of, "version": 1},
+        before=second_advice,
+    ),
+    # Rows that are not the caller's to change are named as missing or refused.
+    Row(
+        "POST",
+        "api-recommendations-bulk",
+        200,
+        200,
+        {},
+        {
+            "items": lambda w: [{"recommendation_id": advice_of(w), "version": 1}],
+            "status": "IGNORED",
+        },
+        reviewer=200,
+    ),
+    Row(
+        "POST",
+        "api-recommendations-bulk-undo",
+        200,
+        404,
+        {},
+        {"batch": last_batch},
+        before=bulk_first,
+        reviewer=404,
+    ),
+    Row("POST", "api-recommendations-judge", 200, 404, {}, ACCOUNT),
+    Row("GET", "api-recommendation-types", 200, 200),
+    Row(
+        "GET",
+        "api-recommendation-impact",
+        200,
+        404,
+        {"recommendation_id": "recommendation.pk"},
+    ),
     Row("GET", "api-signals", 200, 200),
     Row("POST", "api-signals", 201, 404, {}, {**ACCOUNT, **SIGNAL}),
     Row("GET", "api-trades", 200, 200),
@@ -340,7 +425,7 @@ def test_foreign_and_absent_are_the_same(row: Row, world: World) -> None:
     assert (absent.status_code, absent.content) == (foreign.status_code, foreign.content)
 
 
-COUNTS = ("api-audits-stale",)
+COUNTS = ("api-audits-stale", "api-recommendation-types")
 LISTS = [r.route for r in ROWS if r.method == "GET" and not r.place and r.route not in COUNTS]
 
 

@@ -34,7 +34,10 @@ def paths_of(world: World) -> list[str]:
     assert world.untraded is not None
     trade = f"/trades/{world.news_trade.pk}/"
     tests = ["/experiments/new/", f"/experiments/{an_experiment(world).pk}/"]
-    return [*LISTS, *tests, trade, f"{trade}replay/", f"/audits/{world.untraded.pk}/"]
+    advice = RecommendationTracking.objects.filter(account=world.account).first()
+    assert advice is not None
+    one = f"/recommendations/{advice.pk}/"
+    return [*LISTS, *tests, one, trade, f"{trade}replay/", f"/audits/{world.untraded.pk}/"]
 
 
 # --- who gets what --------------------------------------------------------------------------------
@@ -68,6 +71,7 @@ def test_what_is_foreign_is_not_there(world: World, client: Client) -> None:
         ("post", f"/audits/{world.untraded.pk}/causes/news_shock/"),
         ("post", f"/audits/{world.untraded.pk}/named/"),
         ("post", f"/audits/{world.untraded.pk}/review/"),
+        ("get", f"/recommendations/{advice.pk}/"),
         ("get", f"/recommendations/{advice.pk}/state/"),
         ("get", f"/experiments/{experiment.pk}/"),
         ("get", f"/experiments/{experiment.pk}/units.csv"),
@@ -121,9 +125,9 @@ def test_every_route_of_the_pages_is_in_this_file() -> None:
         "review", "review-past", "review-change", "review-report", "review-minutes",
         "cause-review", "review-queue", "audit-review", "audit-named", "recommendations",
         "experiments", "experiments-export", "experiment", "experiment-new",
-        "experiment-note", "experiment-stop", "experiment-units",
-        "recommendation-state", "import", "import-undo", "demo-remove", "sign-in", "sign-out",
-        "model",
+        "experiment-note", "experiment-stop", "experiment-units", "model",
+        "recommendation", "recommendation-state", "import", "import-undo", "demo-remove",
+        "sign-in", "sign-out",
     }  # fmt: skip
 
 
@@ -403,7 +407,7 @@ def test_the_board_lists_by_status_and_area(world: World, anna: Client) -> None:
     assert "Open no new trade" not in page(anna, "/recommendations/?status=IGNORED&area=risk")
 
 
-@pytest.mark.parametrize("query", ["status=DONE", "sort=worth"])
+@pytest.mark.parametrize("query", ["status=DONE", "sort=luck", "overdue=maybe"])
 def test_the_board_refuses_what_it_does_not_know(anna: Client, query: str) -> None:
     assert anna.get(f"/recommendations/?{query}").status_code == 400
 

@@ -16,7 +16,9 @@ from post_mortem.selectors.training import SCOPES
 from post_mortem.services.attribution import build_attribution
 from post_mortem.services.audits import run_autopsy
 from post_mortem.services.demo import demo_password, load_demo, showcase
+from post_mortem.services.demo.advice import implement_one
 from post_mortem.services.demo.load import STEPS, LoadSummary
+from post_mortem.services.impact import judge_recommendations
 from post_mortem.services.narratives import narrate_audits
 from post_mortem.services.patterns import Identified, identify_patterns
 from post_mortem.services.plans import create_improvement_plan
@@ -53,6 +55,8 @@ class Command(InquestCommand):
             patterns = identify_patterns(account=account, now=now)
             plan = _draft(patterns)
             bar.advance()
+        implement_one(account=account)
+        judge_recommendations(account=account, now=now)
         shown = showcase(account=account)
         return {
             "account": account.name,

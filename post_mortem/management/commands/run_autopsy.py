@@ -9,15 +9,17 @@ from typing import Any
 
 from django.utils import timezone
 
-from post_mortem.models import InsightAudit
+from post_mortem.models import InsightAudit, RecommendationTracking
 from post_mortem.selectors.case_rows import Selection, count_cases
 from post_mortem.selectors.stored import audits_to_narrate_again, stale_signals
 from post_mortem.services.audits import checked_horizons, run_autopsy
+from post_mortem.services.impact import judge_recommendations
 from post_mortem.services.llm_ledger import llm_config
 from post_mortem.services.model_narratives import word_narratives
 from post_mortem.services.narratives import narrate_audits
 from trading.core.errors import NotFoundError, UserError
 from trading.management.base import InquestCommand, Summary
+from trading.models import Account
 from trading.services.instruments import find_instrument
 
 
@@ -66,6 +68,8 @@ class Command(InquestCommand):
             again = audits_to_narrate_again(selection)
             summary["narratives_retried"] = self._narrate(again, force=True)
             summary["narratives_worded"] += self._word(again)
+        if not options["dry_run"]:
+            summary["verdicts_written"] = _judge()
         return summary
 
     def _narrate(self, audit_ids: Sequence[int], *, force: bool) -> int:
@@ -95,6 +99,14 @@ class Command(InquestCommand):
         for name in ("narratives", "narratives_retried", "narratives_worded"):
             if summary.get(name) or (name == "narratives" and name in summary):
                 yield f"{name.replace('_', ' ')}: {summary[name]:,} written"
+
+
+def _judge() -> int:
+    """What was implemented is judged on what is known now, for every account with advice."""
+    ids = RecommendationTracking.objects.values_list("account", flat=True).distinct()
+    accounts = Account.objects.filter(pk__in=list(ids)).order_by("pk")
+    done = [judge_recommendations(account=account, now=timezone.now()) for account in accounts]
+    return sum(each.written for each in done)
 
 
 def _selection(options: dict[str, Any]) -> dict[str, Any]:

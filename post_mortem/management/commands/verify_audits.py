@@ -1,4 +1,4 @@
-"""`verify_audits`: run stored audits again and compare; check the seals of experiments."""
+"""`verify_audits`: run stored audits again; check measurement plans and experiments' seals."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from post_mortem.models import Experiment, InsightAudit
 from post_mortem.services.experiment_checks import verify_experiments
+from post_mortem.services.impact_plans import verify_plans
 from post_mortem.services.verification import verify_audits
 from trading.core.errors import UserError
 from trading.management.base import InquestCommand, Summary
@@ -15,7 +16,8 @@ from trading.management.base import InquestCommand, Summary
 
 class Command(InquestCommand):
     help = (
-        "Run stored audits again from stored inputs, and check the seals of experiments; "
+        "Run stored audits again from stored inputs, and check the hashes of measurement plans "
+        "and the seals of experiments; "
         "exit status 1 if anything comes out different."
     )
 
@@ -31,8 +33,11 @@ class Command(InquestCommand):
             summary: Summary = verify_audits(sample=sample, progress=bar.advance).as_dict()
         with self.progress(Experiment.objects.count(), "experiments") as bar:
             found = verify_experiments(progress=bar.advance)
+        plans, faults = verify_plans()
         return {
             **summary,
+            "plans_checked": plans,
+            "plans_mismatched": faults,
             "experiments_checked": found.checked,
             "experiments_mismatched": found.mismatches,
         }
@@ -49,7 +54,14 @@ class Command(InquestCommand):
             f"{mismatched:,} mismatched, {summary['stale']:,} stale, "
             f"{summary['other_engine']:,} of another engine version"
         )
-
+        if summary["plans_checked"]:
+            changed: Any = summary["plans_mismatched"]
+            for plan in changed:
+                yield f"measurement plan {plan['plan_id']}: {plan['reason']}"
+            yield (
+                f"{summary['plans_checked']:,} measurement plans checked, "
+                f"{len(changed):,} not as frozen"
+            )
         if summary["experiments_checked"]:
             broken: Any = summary["experiments_mismatched"]
             for one in broken:
@@ -60,4 +72,5 @@ class Command(InquestCommand):
             )
 
     def exit_status(self, summary: Summary) -> int:
-        return 1 if summary["mismatched"] or summary["experiments_mismatched"] else 0
+        wrong = ("mismatched", "plans_mismatched", "experiments_mismatched")
+        return 1 if any(summary[name] for name in wrong) else 0

@@ -13,6 +13,8 @@ function typing(target) {
 }
 
 function focusAtEnd(field) {
+  // A field in a fold is shown first.
+  for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
   field.focus();
   if (field.setSelectionRange) field.setSelectionRange(field.value.length, field.value.length);
 }

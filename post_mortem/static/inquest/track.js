@@ -1,4 +1,4 @@
-// The status of a recommendation. The version that was read goes with every change; when somebody
+// The state of a recommendation. The version that was read goes with every change; when somebody
 // was faster the reader chooses between theirs and his own, and nothing is overwritten unseen.
 import { announce, element, send } from "./dom.js";
 import { selected } from "./keys.js";
@@ -6,26 +6,40 @@ import { selected } from "./keys.js";
 const STALE = 412;
 const NAMES = { PENDING: "Pending", IMPLEMENTED: "Implemented", IGNORED: "Ignored" };
 
-async function change(box, status, notes) {
-  const body = {
+function identity(box) {
+  return {
     recommendation_id: Number(box.dataset.recommendation),
-    status,
     version: Number(box.dataset.version),
   };
-  if (notes !== undefined) body.notes = notes;
-  return send(box.dataset.track, "POST", body);
 }
 
-function accept(box, data, status) {
-  const before = box.dataset.status;
+// What the page shows of a recommendation follows what the server said it is now.
+export function show(box, data) {
   box.dataset.version = data.version;
-  box.dataset.status = status;
-  box.dataset.before = before;
-  box.querySelector("select.status").value = status;
+  box.dataset.status = data.status;
+  box.querySelector("select.status").value = data.status;
   const undo = box.querySelector("[data-undo]");
-  if (undo) undo.hidden = before === status;
+  if (undo) undo.hidden = false;
+  const owner = box.querySelector('[data-shown="owner"]');
+  if (owner && data.owner !== undefined) owner.textContent = data.owner || "nobody";
+  const due = box.querySelector('[data-shown="due_date"]');
+  if (due && data.due_date !== undefined) {
+    due.textContent = data.due_date ? `due ${data.due_date}` : "";
+    due.classList.remove("overdue");
+  }
+  const fields = box.querySelector("form[data-fields]");
+  if (fields && data.notes !== undefined) {
+    for (const field of fields.elements) {
+      if (field.name in data) field.value = data[field.name] ?? "";
+    }
+    remember(fields);
+  }
+}
+
+function accept(box, data, said) {
+  show(box, data);
   clear(box);
-  announce(`Set to ${NAMES[status]}`);
+  announce(said || `Set to ${NAMES[data.status]}`);
 }
 
 function clear(box) {
@@ -41,7 +55,7 @@ function refuse(box, text) {
 }
 
 // "Anna set this to Implemented at 14:02. Yours was not saved. [Keep hers] [Apply mine]"
-function stale(box, current, mine, notes) {
+function stale(box, current, again) {
   clear(box);
   const who = current.changed_by || "Somebody";
   const when = current.changed_at
@@ -49,11 +63,11 @@ function stale(box, current, mine, notes) {
     : "";
   const keep = element("button", { type: "button", class: "button", text: "Keep theirs" });
   const apply = element("button", { type: "button", class: "button", text: "Apply mine" });
-  keep.addEventListener("click", () => accept(box, current, current.status));
+  keep.addEventListener("click", () => accept(box, current));
   apply.addEventListener("click", () => {
     box.dataset.version = current.version;
     box.dataset.status = current.status;
-    track(box, mine, notes);
+    again();
   });
   const said = `${who} set this to ${NAMES[current.status]}${when}. Yours was not saved.`;
   const message = element("div", { class: "stale", role: "alert", "data-track-message": "" });
@@ -64,43 +78,74 @@ function stale(box, current, mine, notes) {
 // One change at a time a recommendation: the next one carries the version that the last one made.
 const queues = new WeakMap();
 
-function track(box, status, notes) {
+function queued(box, work) {
   const before = queues.get(box) || Promise.resolve();
-  queues.set(box, before.then(() => attempt(box, status, notes)));
+  queues.set(box, before.then(work));
 }
 
-async function attempt(box, status, notes) {
-  const answer = await change(box, status, notes).catch(() => null);
-  if (!answer) return refuse(box, "The server did not answer.");
-  if (answer.ok) return accept(box, answer.data, status);
-  if (answer.status === STALE) {
-    const current = await send(box.dataset.state, "GET").catch(() => null);
-    if (current && current.ok) return stale(box, current.data, status, notes);
+// `make` gives the address and the body once it is this change's turn.
+export function post(box, make, said) {
+  const again = () => queued(box, attempt);
+  async function attempt() {
+    const { url, body } = make();
+    const answer = await send(url, "POST", { ...identity(box), ...body }).catch(() => null);
+    if (!answer) return refuse(box, "The server did not answer.");
+    if (answer.ok) return accept(box, answer.data, said);
+    if (answer.status === STALE) {
+      const current = await send(box.dataset.state, "GET").catch(() => null);
+      if (current && current.ok) return stale(box, current.data, again);
+    }
+    return refuse(box, answer.data.detail || `The server answered ${answer.status}.`);
   }
-  return refuse(box, answer.data.detail || `The server answered ${answer.status}.`);
+  again();
 }
 
-function press(key, status) {
-  const box = (selected() || document).querySelector("[data-track]");
-  if (box) track(box, status);
+function track(box, changes, said) {
+  const status = () => changes.status || box.dataset.status;
+  post(box, () => ({ url: box.dataset.track, body: { ...changes, status: status() } }), said);
+}
+
+function press(box, changes) {
+  track((selected() && selected().querySelector("[data-track]")) || box, changes);
+}
+
+// --- the form of fields: only what was changed is sent ------------------------------------------
+const NUMBERS = new Set(["effort_hours", "claimed_effect_r"]);
+const CLEARED = new Set(["owner", "due_date", ...NUMBERS]);
+
+function remember(form) {
+  for (const field of form.elements) if (field.name) field.dataset.was = field.value;
+}
+
+function changed(form) {
+  const found = {};
+  for (const field of form.elements) {
+    if (!field.name || field.value === field.dataset.was) continue;
+    if (CLEARED.has(field.name) && field.value === "") found[field.name] = null;
+    else found[field.name] = NUMBERS.has(field.name) ? Number(field.value) : field.value;
+  }
+  return found;
 }
 
 export function startTracking() {
-  const boxes = document.querySelectorAll("[data-track]");
-  for (const box of boxes) {
+  for (const box of document.querySelectorAll("[data-track]")) {
     const menu = box.querySelector("select.status");
-    menu.addEventListener("change", () => track(box, menu.value));
+    menu.addEventListener("change", () => track(box, { status: menu.value }));
     const undo = box.querySelector("[data-undo]");
-    if (undo) undo.addEventListener("click", () => track(box, box.dataset.before));
-    const notes = box.querySelector("form[data-notes]");
-    if (notes) {
-      notes.addEventListener("submit", (event) => {
+    const back = () => ({ url: box.dataset.undoUrl, body: {} });
+    if (undo) undo.addEventListener("click", () => post(box, back, "Taken back"));
+    const fields = box.querySelector("form[data-fields]");
+    if (fields) {
+      remember(fields);
+      fields.addEventListener("submit", (event) => {
         event.preventDefault();
-        track(box, box.dataset.status, new FormData(notes).get("notes"));
+        const changes = changed(fields);
+        if (Object.keys(changes).length) track(box, changes, "Saved");
+        else announce("Nothing was changed");
       });
     }
     for (const button of box.querySelectorAll("[data-set-status]")) {
-      button.addEventListener("click", () => press(button.dataset.key, button.dataset.setStatus));
+      button.addEventListener("click", () => press(box, { status: button.dataset.setStatus }));
     }
   }
 }

@@ -1,0 +1,152 @@
+"""The board in a real browser: keys, notes, undo, many at once, and what a row opens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.test import Client
+
+from post_mortem.models import MeasurementPlan, RecommendationTracking
+from tests.services.impact_data import add_advice
+
+from .factories import World, make_world
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def world(transactional_db: None) -> World:
+    return make_world(trades=4)
+
+
+@pytest.fixture
+def page(browser: Browser, live_server: Any, world: World) -> Iterator[Page]:
+    """A page of a browser in which Anna is signed in; it remembers what the policy blocks."""
+    client = Client()
+    client.force_login(world.user)
+    context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
+    cookie = client.cookies["sessionid"].value
+    context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
+    context.add_init_script(
+        "window.violations = []; document.addEventListener('securitypolicyviolation', "
+        "(e) => window.violations.push(e.violatedDirective));"
+    )
+    yield context.new_page()
+    context.close()
+
+
+def first(world: World) -> RecommendationTracking:
+    found = RecommendationTracking.objects.filter(account=world.account).order_by("pk").first()
+    assert found is not None
+    return found
+
+
+def said(page: Page, text: str) -> None:
+    page.wait_for_function(
+        "(text) => document.getElementById('announce').textContent.includes(text)", arg=text
+    )
+
+
+def test_keys_implement_note_and_undo(world: World, page: Page) -> None:
+    row = first(world)
+    page.goto("/recommendations/")
+    page.keyboard.press("j")
+    page.keyboard.press("a")
+    said(page, "Set to Implemented")
+    row.refresh_from_db()
+    assert (row.implementation_status, row.version) == ("IMPLEMENTED", 2)
+    assert MeasurementPlan.objects.filter(recommendation=row, ended_at=None).exists()
+    page.keyboard.press("n")
+    page.keyboard.type("tried it")
+    page.locator("form[data-fields] button[type=submit]").first.click()
+    said(page, "Saved")
+    row.refresh_from_db()
+    assert (row.notes, row.implementation_status) == ("tried it", "IMPLEMENTED")
+    page.locator("[data-row] a.advice-text").first.focus()
+    page.keyboard.press("z")
+    said(page, "Taken back")
+    row.refresh_from_db()
+    assert (row.notes, row.version) == ("", 4)
+    page.evaluate("document.getElementById('announce').textContent = ''")
+    page.keyboard.press("d")
+    said(page, "Set to Ignored")
+    row.refresh_from_db()
+    assert row.implementation_status == "IGNORED"
+    # No trade was covered meanwhile: the measurement was taken back, not left running.
+    assert MeasurementPlan.objects.get(recommendation=row).end_reason == "taken_back"
+
+
+def test_many_are_changed_and_taken_back_together(world: World, page: Page) -> None:
+    rows = [first(world), add_advice(world.account, "thin_market", {"symbol": "EURUSD"})]
+    page.goto("/recommendations/")
+    bar = page.locator("form[data-bulk]")
+    assert not bar.is_visible()
+    for _ in rows:
+        page.keyboard.press("j")
+        page.keyboard.press("x")
+    assert bar.locator("[data-bulk-count]").inner_text() == "2 chosen"
+    bar.locator("select[name=status]").select_option("IGNORED")
+    bar.locator("select[name=owner]").select_option("=anna")
+    bar.locator("button[type=submit]").click()
+    said(page, "Changed 2.")
+    for row in rows:
+        row.refresh_from_db()
+        assert (row.implementation_status, row.owner) == ("IGNORED", world.user)
+    bar.locator("[data-bulk-back]").click()
+    page.wait_for_load_state("networkidle")
+    for row in rows:
+        row.refresh_from_db()
+        assert (row.implementation_status, row.owner) == ("PENDING", None)
+
+
+def test_a_row_opens_what_is_behind_it(world: World, page: Page) -> None:
+    page.goto("/recommendations/")
+    fold = page.locator("details[data-more]").first
+    fold.locator("summary").click()
+    fold.locator("text=Frozen plan").first.wait_for()
+    assert "Never judged." in fold.inner_text()
+
+
+def test_somebody_faster_is_named_and_nothing_is_overwritten(
+    world: World,
+    page: Page,
+) -> None:
+    row = first(world)
+    page.goto("/recommendations/")
+    RecommendationTracking.objects.filter(pk=row.pk).update(version=5, notes="theirs")
+    page.locator("select.status").first.select_option("IGNORED")
+    message = page.locator("[data-track-message]")
+    message.wait_for()
+    assert "Yours was not saved." in message.inner_text()
+    row.refresh_from_db()
+    assert (row.implementation_status, row.notes) == ("PENDING", "theirs")
+    message.locator("text=Apply mine").click()
+    said(page, "Set to Ignored")
+    row.refresh_from_db()
+    assert (row.implementation_status, row.notes, row.version) == ("IGNORED", "theirs", 6)
+
+
+def test_scope_and_merging_on_the_page_of_one(world: World, page: Page) -> None:
+    row, other = first(world), add_advice(world.account, "thin_market", {"symbol": "EURUSD"})
+    page.goto(f"/recommendations/{other.pk}/")
+    page.locator("text=Another scope").click()
+    page.locator("form[data-scope] input[name=side]").fill("long")
+    page.locator("form[data-scope] button").click()
+    said(page, "Scope saved")
+    other.refresh_from_db()
+    assert other.scope == {"symbol": "EURUSD", "side": "long"}
+    page.locator("text=Merge into other advice").click()
+    page.locator("form[data-merge] button").click()
+    page.wait_for_url(f"**/recommendations/{row.pk}/")
+    other.refresh_from_db()
+    assert other.merged_into_id == row.pk
+
+
+def test_nothing_is_blocked(world: World, page: Page) -> None:
+    page.goto(f"/recommendations/{first(world).pk}/", wait_until="networkidle")
+    assert page.evaluate("window.violations") == []
