@@ -297,9 +297,17 @@ class _Window:
             for task in tasks:
                 if task.done():
                     task.result()
-            if self._done and len(self._done) < self._unsettled:
-                await asyncio.sleep(_LINGER_SECONDS)
+            await self._linger()
             await self._write(self._desk.write_and_beat)
+
+    async def _linger(self) -> None:
+        """A moment for more results, unless enough are there or none is to come."""
+        enough = 2 * self._config.concurrency
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while 0 < len(self._done) < min(enough, self._unsettled):
+                    self._wake.clear()
+                    await self._wake.wait()
 
     async def _write(self, write: Callable[[Sequence[_Done]], None]) -> None:
         done, self._done = self._done, []
