@@ -68,7 +68,8 @@ class Impact:
     `verdict` is one of VERDICTS, `reason` the stable word for why, `sentence` the same for people.
     `estimate_r` and `ci` (95 %, for this n alone, not a test) use every trade there is;
     `shrunk_r` is the estimate drawn towards none; `raw_before_after_r` is what a plain comparison
-    would claim, `expected_rebound_r` how much of such a claim a losing streak brings by itself.
+    would claim (`raw_p` by Welch's test: told, not used), `expected_rebound_r` how much of such a
+    claim a losing streak brings by itself.
     `inflation` is the variance over that of trades that did not wander. `p` is two-sided and counts
     all looks so far. `looks` are those that have been taken; `look` is (how many, of how many).
     """
@@ -82,6 +83,7 @@ class Impact:
     se_r: float | None = None
     shrunk_r: float | None = None
     raw_before_after_r: float | None = None
+    raw_p: float | None = None
     expected_rebound_r: float | None = None
     n_before: int = 0
     n_after: int = 0
@@ -195,6 +197,7 @@ def _observed(history: History, plan: MeasurementPlan) -> Impact:
         known = replace(
             known,
             raw_before_after_r=float(sides.after.mean() - sides.before.mean()),
+            raw_p=_welch(sides.before, sides.after),
             expected_rebound_r=expected_rebound(history, plan, n_before, n),
         )
     if n_before < LEAST_BASELINE:
@@ -337,6 +340,18 @@ def _undecided(known: Impact, plan: MeasurementPlan, live: _Spread, sides: Sides
     )
 
 
+def _welch(before: F64, after: F64) -> float | None:
+    """Two-sided p of a plain comparison; None with fewer than two trades or no scatter."""
+    if min(before.size, after.size) < 2:
+        return None
+    parts = [float(side.var(ddof=1)) / side.size for side in (before, after)]
+    error2 = sum(parts)
+    if error2 <= 0:
+        return None
+    freedom = error2**2 / (parts[0] ** 2 / (before.size - 1) + parts[1] ** 2 / (after.size - 1))
+    return float(2 * stdtr(freedom, -abs(after.mean() - before.mean()) / math.sqrt(error2)))
+
+
 def trades_needed(size: float, before: int, variance: float, sd: float, n: int) -> int | None:
     """Covered trades after the change that find an effect of `size` standard deviations four times
     of five; None where the baseline alone makes it impossible."""
@@ -374,6 +389,7 @@ def _of_arms(found: ArmsResult, history: History, plan: MeasurementPlan) -> Impa
         known = replace(
             known,
             raw_before_after_r=float(sides.after.mean() - sides.before.mean()),
+            raw_p=_welch(sides.before, sides.after),
             expected_rebound_r=expected_rebound(
                 history, plan, int(sides.before.size), int(sides.after.size)
             ),

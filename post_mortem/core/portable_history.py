@@ -10,12 +10,12 @@ and days plays no part.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import numpy as np
 
-from .impact import Impact, judge
+from .impact import Impact, judge, judge_many
 from .measurement import Assignment, History, MeasurementPlan, Trigger, make_history
 from .reading import Fields, refuse, sequence
 
@@ -26,10 +26,17 @@ _MOST_WINDOW = 1000
 
 def judge_history(value: Mapping[str, object]) -> dict[str, object]:
     """The contract's answer to one portable history. Raises UserError."""
-    top = Fields(value)
-    name = top.text("id")
     history, plan = parse_history(value)
-    return {"id": name, **answer(judge(history, plan))}
+    return {"id": plan.scope_id, **answer(judge(history, plan))}
+
+
+def judge_together(items: Sequence[tuple[History, MeasurementPlan]]) -> list[dict[str, object]]:
+    """The answers to histories of one account, held to how many they are (`judge_many`)."""
+    impacts = judge_many(items)
+    return [
+        {"id": plan.scope_id, **answer(impact)}
+        for (_, plan), impact in zip(items, impacts, strict=True)
+    ]
 
 
 def parse_history(value: Mapping[str, object]) -> tuple[History, MeasurementPlan]:

@@ -71,6 +71,14 @@ def test_without_comparison_nothing_is_evidence():
     assert found.raw_before_after_r == pytest.approx(5.0, abs=0.6)
 
 
+def test_the_plain_comparison_is_told_and_not_used():
+    found = judged(1, cells=0, effect=5.0)
+    assert found.raw_p is not None
+    assert found.raw_p < 1e-6
+    assert found.verdict == "not_evidence"
+    assert judged(1, after=1).raw_p is None
+
+
 def test_later_trades_are_not_read():
     whole = history(1, effect=1.0)
     plan = MeasurementPlan("x", CHANGE)

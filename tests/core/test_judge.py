@@ -83,9 +83,24 @@ def test_the_summary_is_one_object(file: Path, tmp_path: Path) -> None:
     assert output.read_text() == run(file)
 
 
+def test_histories_of_one_account_are_held_to_how_many_they_are(tmp_path: Path) -> None:
+    batch = make_batch(WORLDS["drift"], 150, seed=22, before=120, after=120)
+    path = tmp_path / "many.jsonl"
+    path.write_text(
+        "".join(dump_history(f"h{i}", *history_of(batch, i, 0.0)) + "\n" for i in range(150))
+    )
+    alone = json.loads(run(path, "--json", "--output", tmp_path / "alone"))["verdicts"]
+    together = json.loads(run(path, "--together", "--json", "--output", tmp_path / "all"))
+    called = ("likely_helped", "likely_hurt")
+    assert sum(alone.get(v, 0) for v in called) >= 1
+    assert sum(together["verdicts"].get(v, 0) for v in called) <= 1
+    ids = [json.loads(line)["id"] for line in (tmp_path / "all").read_text().splitlines()]
+    assert ids == [f"h{i}" for i in range(150)]
+
+
 def test_a_dumped_history_reads_as_it_was(texts: list[str]) -> None:
     batch = make_batch(WORLDS["drift"], 4, seed=21, before=120, after=120)
-    whole, plan = history_of(batch, 2, 1.0, salt="salt")
+    whole, plan = history_of(batch, 2, 1.6, salt="salt")
     read, plan_read = parse_history(json.loads(texts[2]))
     assert (plan_read.implemented_at, read.trigger) == (plan.implemented_at, whole.trigger)
     assert read.time.tolist() == [t // 1000 * 1000 for t in whole.time.tolist()]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from post_mortem.core.portable_history import judge_history
+from post_mortem.core.portable_history import judge_history, judge_together, parse_history
 from post_mortem.management.case_files import cases_in, count_lines, dumped, refuse, write_whole
 from trading.core.errors import UserError
 from trading.management.base import InquestCommand, Summary
@@ -21,19 +21,31 @@ class Command(InquestCommand):
         parser.add_argument(
             "file", type=Path, help="histories, one JSON object a line (.jsonl, .gz)"
         )
+        parser.add_argument(
+            "--together",
+            action="store_true",
+            help="they are one account's: hold verdicts to how many were tested",
+        )
         parser.add_argument("--output", type=Path, help="write the answers here, one a line")
 
     def run(self, **options: Any) -> Summary:
         """Answer every history or none: a bad line stops the run before anything is written."""
         path: Path = options["file"]
+        together: bool = options["together"]
         answers: list[dict[str, Any]] = []
+        parsed = []
         with self.progress(count_lines(path), "histories") as progress:
             for number, history in cases_in(path):
                 try:
-                    answers.append(judge_history(history))
+                    if together:
+                        parsed.append(parse_history(history))
+                    else:
+                        answers.append(judge_history(history))
                 except UserError as error:
                     refuse(path, number, error)
                 progress.advance()
+        if together:
+            answers = judge_together(parsed)
         verdicts = Counter(answer["verdict"] for answer in answers)
         summary: dict[str, object] = {
             "histories": len(answers),
