@@ -109,12 +109,8 @@ def came(what: Mapping[str, Any] | None) -> str:
         return ""
     if not what["verdict"]:
         return _STATUS.get(what["status"], what["status"])
-    said, result = _VERDICTS.get(what["verdict"], what["verdict"]), what["result"] or {}
-    if what["verdict"] == "too_early" and result.get("n_after") is not None:
-        return f"{said} · {result['n_after']} of 30 trades"
-    if what["verdict"] == "no_evidence_yet" and result.get("more_trades_needed"):
-        return f"{said} · about {result['more_trades_needed']} more trades"
-    return said
+    sentence = (what["result"] or {}).get("sentence") or ""
+    return str(sentence).rstrip(".") or _VERDICTS.get(what["verdict"], what["verdict"])
 
 
 def summed(n: int, r: float | None) -> str:

@@ -167,10 +167,12 @@ def _patterns(
 ) -> list[dict[str, Any]]:
     """Patterns with trades in the period, those that cost or brought most first. Two queries.
 
-    `state` is new where the pattern was first found since the period began; else stronger or weaker
-    where its own statistics say that it changed by more than chance explains.
+    `state` is new where the pattern was first found in the period or in the next, in which the
+    period is reviewed; else stronger or weaker where its own statistics say that it changed by more
+    than chance explains.
     """
     start, end = period.span(zone)
+    _, reviewed = period.moved(1).span(zone)
     rows = AnalysisPattern.objects.filter(account=account, period="", lost_at=None)
     patterns = {row.pk: row for row in rows}
     known = found.filter(closed_at__lt=end, patterns__in=list(patterns)).order_by("closed_at", "pk")
@@ -191,9 +193,7 @@ def _patterns(
                 "id": pk,
                 "text": _said(pattern),
                 "category": pattern.category,
-                "state": "new"
-                if pattern.created_at >= start
-                else pattern.statistics.get("trend", ""),
+                "state": _state(pattern, start, reviewed),
                 "n": n,
                 "r": here_r,
                 "before_n": int(before.sum()),
@@ -210,8 +210,8 @@ def _said(pattern: AnalysisPattern) -> str:
     return shown.sentence or shown.title or pattern.category
 
 
-def _state(pattern: AnalysisPattern, start: datetime) -> str:
-    if pattern.created_at >= start:
+def _state(pattern: AnalysisPattern, start: datetime, reviewed: datetime) -> str:
+    if start <= pattern.created_at < reviewed:
         return "new"
     return str(pattern.statistics.get("trend", ""))
 

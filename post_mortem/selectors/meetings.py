@@ -134,7 +134,7 @@ def last(account: Account, period: Period) -> dict[str, Any] | None:
 def what_came(recommendations: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Status and newest verdict of each recommendation: two queries."""
     plans = MeasurementPlan.objects.order_by("-number").prefetch_related(
-        Prefetch("verdicts", ImpactVerdict.objects.order_by("-judged_at", "-pk"))
+        Prefetch("verdicts", ImpactVerdict.objects.order_by("-number"))
     )
     found = RecommendationTracking.objects.filter(pk__in=recommendations)
     told = {}

@@ -330,10 +330,11 @@ def test_the_next_week_reports_on_the_action(desk: MeetingDesk, trader: Client) 
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ({"status": "IMPLEMENTED", "verdict": "too_early", "result": {"n_after": 12}},
-         "Too early · 12 of 30 trades"),
+        ({"status": "IMPLEMENTED", "verdict": "too_early",
+          "result": {"sentence": "Too early: 12 of 30 trades."}},
+         "Too early: 12 of 30 trades"),
         ({"status": "IMPLEMENTED", "verdict": "no_evidence_yet",
-          "result": {"more_trades_needed": 580}}, "No evidence yet · about 580 more trades"),
+          "result": {}}, "No evidence yet"),
         ({"status": "IMPLEMENTED", "verdict": "likely_helped", "result": {}}, "Likely helped"),
         ({"status": "IGNORED", "verdict": "", "result": None}, "Ignored"),
         (None, ""),

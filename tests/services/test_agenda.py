@@ -113,14 +113,16 @@ def test_patterns_say_what_the_week_did_to_them(desk: MeetingDesk) -> None:
     opens = pattern(32, "may1", "may2", "first", "best", trend="")
     new = pattern(33, "last", trend="weaker")
     pattern(34, "may1", "after")
+    later = pattern(36, "last", "news1")
+    AnalysisPattern.objects.filter(pk=later.pk).update(created_at=NOW + timedelta(days=60))
     lost = pattern(35, "news1")
     AnalysisPattern.objects.filter(pk=new.pk).update(created_at=NOW)
     AnalysisPattern.objects.filter(pk=lost.pk).update(lost_at=NOW)
     told = {p["id"]: p for p in seen(desk)["patterns"]}
     assert {pk: p["state"] for pk, p in told.items()} == {
-        opens.pk: "", fades.pk: "stronger", new.pk: "new",
+        opens.pk: "", fades.pk: "stronger", later.pk: "", new.pk: "new",
     }  # fmt: skip
-    assert list(told) == [opens.pk, fades.pk, new.pk], "the largest sum first"
+    assert list(told) == [opens.pk, fades.pk, later.pk, new.pk], "the largest sum first"
     shown = told[opens.pk]
     assert shown["text"].startswith("Breakouts in Asia")
     assert (shown["before_n"], shown["before_r"], shown["n"], shown["r"]) == (2, 2.4, 2, 3.5)

@@ -27,6 +27,7 @@ function show(step, { scroll = true } = {}) {
     button.disabled = at + Number(button.dataset.stepBy) < 1 || at + Number(button.dataset.stepBy) > all.length;
   }
   if (presenting()) {
+    document.querySelector("#review-said .note.done")?.remove();
     window.scrollTo(0, 0);
     announce(`Step ${at}: ${current.querySelector("h2").textContent}`);
   } else if (scroll) {
