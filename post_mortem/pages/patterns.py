@@ -111,6 +111,11 @@ def start_search(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     return redirect(reverse("pages:patterns", query=query))
 
 
+def _is_all_of(cohort: Mapping[str, Any], s: Mapping[str, Any]) -> bool:
+    """The pattern's own trades need no second row."""
+    return all(cohort[name] == s[name] for name in ("n", "won", "total_r"))
+
+
 @page()
 def show_pattern(request: HttpRequest, viewer: Viewer, pk: int) -> HttpResponse:
     one = selectors.pattern_page(viewer.user, pk)
@@ -126,6 +131,7 @@ def show_pattern(request: HttpRequest, viewer: Viewer, pk: int) -> HttpResponse:
             "s": s,
             "each": s["n"] >= MIN_FOR_RATES,
             "trend": _TRENDS.get(s["trend"], ""),
+            "others": [c for c in s["cohorts"] if not _is_all_of(c, s)],
             "strength": draw(s["periods"]),
             "rows": trades.rows(among, sort="", start=0, stop=_SHOWN_TRADES),
             "more": max(0, s["n"] - _SHOWN_TRADES),

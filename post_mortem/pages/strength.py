@@ -9,8 +9,8 @@ from typing import Any
 
 from . import formats
 
-WIDTH, HEIGHT = 640, 180
-_TOP, _BOTTOM, _SIDE = 26, 40, 8
+WIDTH, HEIGHT = 640, 210
+_TOP, _BOTTOM, _SIDE = 26, 58, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Strength:
     label: str
     width: int = WIDTH
     height: int = HEIGHT
-    counts_y: int = HEIGHT - 22
+    counts_y: int = HEIGHT - 28
     dates_y: int = HEIGHT - 6
 
 
@@ -48,7 +48,7 @@ def draw(periods: Sequence[Mapping[str, Any]]) -> Strength | None:
     totals = [float(p["total_r"]) for p in periods]
     high, low = max(0.0, *totals), min(0.0, *totals)
     reach = (high - low) or 1.0
-    room = HEIGHT - _TOP - _BOTTOM - 16
+    room = HEIGHT - _TOP - _BOTTOM - 20
     zero = round(_TOP + high / reach * room, 1)
     step = (WIDTH - 2 * _SIDE) / len(periods)
     bars = tuple(
@@ -70,7 +70,7 @@ def _bar(
         width=round(step * 0.6, 1),
         height=height,
         middle=round(left + step / 2, 1),
-        label_y=round(top - 6 if total > 0 else top + height + 14, 1),
+        label_y=round(top - 6 if total > 0 else top + height + 16, 1),
         tone="gain" if total > 0 else "loss",
         total=formats.total_r(total) if p["n"] else formats.DASH,
         counts=f"{p['won']} of {p['n']} won" if p["n"] else "no trade",

@@ -32,6 +32,8 @@ def paths(page: Page, base: str) -> Iterator[tuple[str, str]]:
         if links.count():
             yield name, str(links.first.get_attribute("href")).split("?")[0]
     yield from (
+        ("patterns", "/patterns/"),
+        ("plans", "/plans/"),
         ("recommendations", "/recommendations/"),
         ("audits-review", "/audits/review/"),
         ("review", "/review/"),
