@@ -17,7 +17,7 @@ from post_mortem.selectors.viewer import Viewer
 from trading.core.errors import UserError
 
 from .equity import draw
-from .experiment_words import short_today
+from .experiment_words import line_of
 from .experiments import draw_due
 from .shell import page, show, unit_of
 from .units import Unit
@@ -87,8 +87,8 @@ def _needs(viewer: Viewer, closed: selectors.ClosedTrades) -> Mapping[str, Any]:
 
 
 def _experiments(viewer: Viewer) -> list[tuple[int, str, str]]:
-    """(id, name, what today is) of every running experiment."""
+    """(id, name, what is to be done now) of every running experiment."""
     now = timezone.now()
     draw_due(now)
     running = experiments.running_now(viewer.user, now)
-    return [(row.pk, row.name, short_today(row, state)) for row, state in running]
+    return [(row.pk, row.name, line_of(row, state)) for row, state in running]

@@ -11,6 +11,7 @@ from post_mortem.selectors.experiment_results import Arm, Point, Results
 WIDTH, HEIGHT = 760, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 8, 60, 22, 8
 _DOT = 7.0
+_FOOT = 30.0
 _DOTS_WIDTH = 760
 _FARTHEST_R = 6.0
 
@@ -117,6 +118,7 @@ class Strip:
     zero_x: float
     ticks: tuple[Tick, ...]
     height: float
+    ground: float
     beyond: int
     width: int = _DOTS_WIDTH
 
@@ -148,8 +150,8 @@ def _strip(arm: Arm, low: float, high: float) -> Strip:
             (round(_DOT + column / columns * (_DOTS_WIDTH - 2 * _DOT), 1), stacks[column])
         )
     tallest = max(stacks.values(), default=1)
-    height = max(4, tallest) * _DOT + 22
-    ground = height - 18
+    ground = max(4, tallest) * _DOT + 4
+    height = ground + _FOOT
     return Strip(
         name=arm.name,
         dots=tuple(Dot(at, round(ground - (n - 0.5) * _DOT, 1)) for at, n in places),
@@ -157,5 +159,6 @@ def _strip(arm: Arm, low: float, high: float) -> Strip:
         zero_x=x(0.0),
         ticks=tuple(Tick(x(v), v) for v in range(int(low), int(high) + 1)),
         height=height,
+        ground=ground,
         beyond=sum(not low <= value <= high for value in arm.r),
     )

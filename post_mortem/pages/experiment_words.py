@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from django.utils import timezone
 
 from post_mortem.core.display import fixed, r_multiple
+from post_mortem.core.draws import Unit
 from post_mortem.models import Experiment
 from post_mortem.selectors.experiment_results import Results
 from post_mortem.selectors.experiments import Now
 
 from . import formats
-
-_UNIT_WORDS = {"day": "day", "session": "session", "signal": "signal"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ def today_of(experiment: Experiment, now: Now) -> Today:
         meaning = "Each signal is drawn when it comes; a program asks for its arm before it trades."
         return Today("Each signal has its own arm.", "", meaning, "")
     if now.state == "waiting":
-        return Today(_begins(experiment, now.begins), "", "Until then trade as you always did.", "")
+        return Today(_begins(now.coming), "", "Until then trade as you always did.", "")
     label = _label(experiment, now)
     if now.state == "undrawn":
         meaning = "It began before its arm was drawn, so it is not in the test. Trade as usual."
@@ -51,7 +49,19 @@ def short_today(experiment: Experiment, now: Now) -> str:
     if now.state in ("on", "off"):
         return now.state.upper()
     words = {"ended": "", "every": "by signal", "undrawn": "not drawn"}
-    return words.get(now.state) or (_begins(experiment, now.begins) if now.begins else "")
+    return words[now.state] if now.state in words else _begins(now.coming)
+
+
+def line_of(experiment: Experiment, now: Now) -> str:
+    """For the dashboard: 'Experiment today: ON'."""
+    if now.state == "waiting":
+        said = _begins(now.coming)
+        return f"Experiment: {said[0].lower()}{said[1:]}"
+    if now.state == "every":
+        return "Experiment: each signal has its own arm"
+    label = _label(experiment, now)
+    label = label.lower() if label == "Today" else label
+    return f"Experiment {label}: {short_today(experiment, now)}"
 
 
 def _label(experiment: Experiment, now: Now) -> str:
@@ -60,14 +70,16 @@ def _label(experiment: Experiment, now: Now) -> str:
     return "Today"
 
 
-def _begins(experiment: Experiment, begins: datetime | None) -> str:
-    if begins is None:
+def _begins(coming: Unit | None) -> str:
+    """The day as the account calls it; a session also by the reader's clock."""
+    if coming is None:
         return "Nothing today"
-    local = timezone.localtime(begins)
-    year = local.year != timezone.localtime().year
-    if experiment.unit == Experiment.Unit.SESSION:
-        return f"Next session {formats.moment(local, year=year)}"
-    return f"Next day {formats.day(local, year=year)}"
+    year = coming.day.year != timezone.localdate().year
+    day = f"{coming.day:%a} {coming.day.day} {coming.day:%b}{f' {coming.day.year}' if year else ''}"
+    session = coming.key.partition("/")[2].replace("_", " ").title()
+    if not session:
+        return f"Next day {day}"
+    return f"Next session {session}, {day} {formats.clock(timezone.localtime(coming.starts))}"
 
 
 # --- verdicts -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,8 @@ from . import experiment_chart, formats
 from .experiment_words import short_today, today_of, traded_of, verdict_of
 from .shell import back_to, page, show
 
+logger = logging.getLogger(__name__)
+
 PAGE_SIZE = 25
 _SHOWN_UNITS = 12
 _KEPT: Mapping[str, bool | None] = {"yes": True, "no": False, "back": None}
@@ -37,8 +40,8 @@ def draw_due(now: datetime) -> None:
     busy; the worker tries again."""
     try:
         experiment_draws.draw(now=now)
-    except OperationalError:
-        return
+    except OperationalError as error:
+        logger.warning("nothing was drawn on a page: %s", error)
 
 
 @page()

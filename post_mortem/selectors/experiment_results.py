@@ -185,23 +185,6 @@ def _results(
     )
 
 
-def assignment_of(recommendation_id: int, *, now: datetime) -> tuple[Experiment, Assignment] | None:
-    """The newest experiment by days on a recommendation, and its drawn days (days since 1970-01-01
-    in the account's zone) by now, for the history of that recommendation. None without one."""
-    found = Experiment.objects.filter(
-        recommendation=recommendation_id, unit=Experiment.Unit.DAY
-    ).order_by("-pk")
-    experiment = found.first()
-    if experiment is None:
-        return None
-    until = min(now, experiment.ended_at) if experiment.ended_at else now
-    units = _drawn(experiment, list(experiment.assignments.all()), until)
-    ordinal = np.array(
-        [np.datetime64(key, "D").astype(np.int64) for key in units.keys], np.int64
-    ).reshape(-1)
-    return experiment, Assignment(ordinal[units.drawn], units.on[units.drawn])
-
-
 # --- units and trades ---------------------------------------------------------------------------
 
 

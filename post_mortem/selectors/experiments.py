@@ -147,7 +147,7 @@ class Now:
     unit: Unit | None = None
     drawn: ExperimentAssignment | None = None
     note: ExperimentNote | None = None
-    begins: datetime | None = None
+    coming: Unit | None = None
 
 
 def arm_now(experiment: Experiment, now: datetime) -> Now:
@@ -189,15 +189,15 @@ def _now(
     if experiment.unit == Experiment.Unit.SIGNAL:
         return Now("every")
     if unit is None:
-        return Now("waiting", begins=_next_start(experiment, now))
+        return Now("waiting", coming=_coming(experiment, now))
     key = (experiment.pk, unit.key)
     row = drawn.get(key)
     return Now("undrawn", unit) if row is None else Now(row.arm, unit, row, notes.get(key))
 
 
-def _next_start(experiment: Experiment, now: datetime) -> datetime | None:
+def _coming(experiment: Experiment, now: datetime) -> Unit | None:
     last = max(days_of(experiment).day_of(now), experiment.starts_on) + timedelta(days=8)
-    return next((u.starts for u in units_of(experiment, last) if u.starts > now), None)
+    return next((unit for unit in units_of(experiment, last) if unit.starts > now), None)
 
 
 def arm_of_signal(experiment: Experiment, signal_id: int) -> Now:

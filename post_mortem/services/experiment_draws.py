@@ -37,7 +37,7 @@ def draw(*, now: datetime) -> int:
 
 def _is_due(experiment: Experiment, now: datetime) -> bool:
     if experiment.unit == Experiment.Unit.SIGNAL:
-        return True
+        return bool(_signals_due(experiment, now))
     drawn_to = experiment.drawn_to  # type: ignore[attr-defined]
     last = days_of(experiment).day_of(now + AHEAD)
     return drawn_to is None or any(u.day > drawn_to for u in units_of(experiment, last)[-8:])

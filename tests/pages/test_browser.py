@@ -17,6 +17,7 @@ from post_mortem.models import CauseReview, InsightAudit, RecommendationTracking
 from post_mortem.services.recommendations import track
 from trading.models import Trade
 
+from .experiments import an_experiment
 from .factories import World, make_world
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def paths_of(world: World) -> list[str]:
     assert world.untraded is not None
     lists = ["/", "/?unit=money", "/trades/", "/recommendations/", "/audits/review/", "/import/"]
     lists.append("/nowhere/")
+    lists += ["/experiments/", "/experiments/new/", f"/experiments/{an_experiment(world).pk}/"]
     trades = [f"/trades/{world.news_trade.pk}/", f"/trades/{world.trades[-1].pk}/"]
     trades.append(f"/trades/{world.news_trade.pk}/replay/")
     return [*lists, *trades, f"/audits/{world.untraded.pk}/"]

@@ -1,0 +1,93 @@
+"""An experiment in a real browser: started, noted by key, read as a table, ended."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from post_mortem.models import Experiment
+
+from .experiments import an_experiment, fill
+from .factories import World, make_world
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture
+def world(transactional_db: None) -> World:
+    return make_world(trades=3)
+
+
+def signed_in(browser: Browser, live_server: Any, world: World, **options: Any) -> Any:
+    client = Client()
+    client.force_login(world.user)
+    context = browser.new_context(base_url=live_server.url, **options)
+    cookie = client.cookies["sessionid"].value
+    context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
+    return context
+
+
+def test_an_experiment_from_its_start_to_its_end(
+    browser: Browser, live_server: Any, world: World
+) -> None:
+    context = signed_in(browser, live_server, world)
+    page = context.new_page()
+    page.goto("/experiments/")
+    page.keyboard.press("e")
+    page.wait_for_url("**/experiments/new/")
+    page.fill("input[name=name]", "Two trades a day")
+    page.fill("textarea[name=rule]", "No third trade.")
+    page.click("button[value=start]")
+    page.wait_for_url(re.compile(r"/experiments/\d+/$"))
+    assert "Next day" in page.locator("h1").inner_text()
+    assert page.locator("text=No third trade.").count() == 1
+
+    # Another one, whose first day has begun.
+    begun = an_experiment(world)
+    page.goto(f"/experiments/{begun.pk}/")
+    assert re.fullmatch(r"Today: (ON|OFF)", page.locator("h1").inner_text())
+    assert page.locator("h1").evaluate("(e) => getComputedStyle(e).fontSize") == "64px"
+    page.keyboard.press("y")
+    page.wait_for_selector("button[value=yes][aria-pressed=true]")
+    page.keyboard.press("n")
+    page.wait_for_selector("button[value=no][aria-pressed=true]")
+    assert begun.notes.count() == 2
+
+    page.click("summary:has-text('End it')")
+    page.fill("input[name=reason]", "Went on holiday")
+    page.click("text=End the experiment")
+    page.wait_for_selector("h1:has-text('This experiment has stopped.')")
+    row = Experiment.objects.get(pk=begun.pk)
+    assert (row.status, row.ended_because) == ("stopped", "Went on holiday")
+    context.close()
+
+
+def test_the_drawing_fits_a_phone_and_has_a_table(
+    browser: Browser, live_server: Any, world: World
+) -> None:
+    experiment = an_experiment(world, days_ago=60)
+    fill(experiment, world, effect=0.0)
+    context = signed_in(browser, live_server, world, viewport=PHONE)
+    page = context.new_page()
+    page.goto(f"/experiments/{experiment.pk}/")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    outside = page.evaluate(
+        "[...document.querySelectorAll('main svg text')].filter((e) => {"
+        "  const box = e.getBoundingClientRect();"
+        "  return box.right > window.innerWidth || box.left < 0; }).length"
+    )
+    assert outside == 0
+    page.click("summary:has-text('Table')")
+    rows = page.locator(".difference ~ details tbody tr").count()
+    days = [row for row in experiment.assignments.all() if row.day < timezone.now().date()]
+    assert abs(rows - len(days)) <= 1
+    context.close()
