@@ -46,12 +46,13 @@ def test_an_experiment_from_its_start_to_its_end(
     page.wait_for_url("**/experiments/new/")
     page.fill("input[name=name]", "Two trades a day")
     page.fill("textarea[name=rule]", "No third trade.")
+    page.select_option("select[name=symbol]", "EURUSD")
     page.click("button[value=start]")
     page.wait_for_url(re.compile(r"/experiments/\d+/$"))
     assert "Next day" in page.locator("h1").inner_text()
     assert page.locator("text=No third trade.").count() == 1
 
-    # Another one, whose first day has begun.
+    # Another one, on another market, whose first day has begun.
     begun = an_experiment(world)
     page.goto(f"/experiments/{begun.pk}/")
     assert re.fullmatch(r"Today: (ON|OFF)", page.locator("h1").inner_text())

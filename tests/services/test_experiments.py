@@ -7,6 +7,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.core.management import call_command
+from django.utils import timezone
 
 from post_mortem.models import (
     Experiment,
@@ -127,6 +129,14 @@ def test_a_later_draw_adds_the_coming_days_and_changes_none() -> None:
     after = list(experiment.assignments.order_by("pk").values())
     assert after[: len(before)] == before
     assert [row["day"] for row in after] == sorted(row["day"] for row in after)
+    assert faults(Experiment.objects.get()) == []
+
+
+def test_a_worker_draws_what_is_due_without_any_job() -> None:
+    experiment = start(account_in(), now=timezone.now() - timedelta(days=8))
+    before = experiment.assignments.count()
+    call_command("run_worker", "--once")
+    assert experiment.assignments.count() > before
     assert faults(Experiment.objects.get()) == []
 
 
