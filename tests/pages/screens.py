@@ -38,7 +38,6 @@ def paths(page: Page, base: str) -> Iterator[tuple[str, str]]:
         ("audits-review", "/audits/review/"),
         ("review", "/review/"),
         ("review-past", "/review/past/"),
-        ("review", "/audits/review/"),
         ("experiments", "/experiments/"),
         ("experiment-new", "/experiments/new/"),
         ("rules", "/rules/"),
