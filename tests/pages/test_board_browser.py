@@ -82,8 +82,12 @@ def test_keys_implement_note_and_undo(world: World, page: Page) -> None:
 
 
 def test_many_are_changed_and_taken_back_together(world: World, page: Page) -> None:
-    rows = [first(world), add_advice(world.account, "thin_market", {"symbol": "EURUSD"})]
+    add_advice(world.account, "thin_market", {"symbol": "EURUSD"})
     page.goto("/recommendations/")
+    shown = page.locator("[data-track]").evaluate_all(
+        "(all) => all.slice(0, 2).map((box) => Number(box.dataset.recommendation))"
+    )
+    rows = [RecommendationTracking.objects.get(pk=pk) for pk in shown]
     bar = page.locator("form[data-bulk]")
     assert not bar.is_visible()
     for _ in rows:
@@ -141,6 +145,7 @@ def test_scope_and_merging_on_the_page_of_one(world: World, page: Page) -> None:
     other.refresh_from_db()
     assert other.scope == {"symbol": "EURUSD", "side": "long"}
     page.locator("text=Merge into other advice").click()
+    page.locator("form[data-merge] select").select_option(str(row.pk))
     page.locator("form[data-merge] button").click()
     page.wait_for_url(f"**/recommendations/{row.pk}/")
     other.refresh_from_db()
