@@ -101,8 +101,8 @@ def test_many_are_changed_and_taken_back_together(world: World, page: Page) -> N
     for row in rows:
         row.refresh_from_db()
         assert (row.implementation_status, row.owner) == ("IGNORED", world.user)
-    bar.locator("[data-bulk-back]").click()
-    page.wait_for_load_state("networkidle")
+    with page.expect_navigation():
+        bar.locator("[data-bulk-back]").click()
     for row in rows:
         row.refresh_from_db()
         assert (row.implementation_status, row.owner) == ("PENDING", None)
