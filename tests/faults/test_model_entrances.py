@@ -21,6 +21,7 @@ from django.core.management import call_command
 from django.test import override_settings
 from rest_framework.test import APIClient
 
+from post_mortem.core.types import Outcome
 from post_mortem.jobs import work_once
 from post_mortem.models import LLMAnswer, LLMCall, TradeAnalysis
 from post_mortem.services import PostMortemService
@@ -38,7 +39,7 @@ MOST_MS: Final = 20_000
 KEY, NOTE, PROMPT = "sk-canary-of-the-key", "canary of the note", "You word the post-mortem"
 FAST: Final = ("401", "429_hour", "reset_mid", "prose", "xss", "ok")
 # Sentences of rows that say what must not be shown.
-FORBIDDEN: Final = ("37.4", "was a success", "E999", "evil.invalid", "<script>")
+FORBIDDEN: Final = ("37.4", "E999", "evil.invalid", "<script>")
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,9 @@ def holds(desk: Desk, caplog: pytest.LogCaptureFixture, what: str) -> None:
     assert reasons - {""} == called, what
     written = json.dumps([list(stored), list(LLMCall.objects.values())], default=str)
     assert not any(part in written for part in (*FORBIDDEN, KEY, NOTE, PROMPT)), what
+    # Of a trade that won it is true.
+    lost = TradeAnalysis.objects.exclude(audit__outcome=Outcome.SUCCEEDED)
+    assert "was a success" not in json.dumps(list(lost.values("analysis_data"))), what
     for record in caplog.records:
         said = f"{record.getMessage()} {record.args} {record.exc_text} {record.exc_info}"
         assert not any(part in said for part in (KEY, NOTE, PROMPT)), (what, record.name)
