@@ -116,7 +116,7 @@ def test_a_repeated_request_gets_the_first_answer(world: World) -> None:
     again = post(world, PLANS, body, **{"Idempotency-Key": "k1"})
     assert again.headers["Idempotent-Replayed"] == "true"
     assert again.json() == first.json()
-    other = post(world, PLANS, {"pattern_ids": [1]}, **{"Idempotency-Key": "k1"})
+    other = post(world, PLANS, {"pattern_ids": [999_999]}, **{"Idempotency-Key": "k1"})
     assert other.json()["code"] == "idempotency_mismatch"
     queued = [post(world, IDENTIFY, {}, **{"Idempotency-Key": "k2"}) for _ in range(2)]
     assert queued[0].json() == queued[1].json()
