@@ -72,6 +72,11 @@ class _Reader:
             if point := self.text(text, slotted):
                 yield point
 
+    @staticmethod
+    def suggestions(document: Mapping[str, Any]) -> list[object]:
+        ideas = document.get("ideas") or []
+        return [idea.get("suggestion") for idea in ideas if isinstance(idea, Mapping)]
+
     def section(self, key: str, title: str, summary: str, lists: Sequence[str]) -> Section:
         data, slots = self.data.get(key) or {}, self.slots.get(key) or {}
         return Section(
@@ -101,6 +106,9 @@ def told(analysis: TradeAnalysis, facts: Mapping[str, Fact], evidence_hash: str)
         reader.points(reader.data.get("key_learnings"), reader.slots.get("key_learnings"))
     )
     sections.append(Section("To take away", (), learnings))
+    # A model's own suggestions are words, not advice: nothing follows from them by itself.
+    ideas = reader.points(reader.suggestions(reader.data), reader.suggestions(reader.slots))
+    sections.append(Section("Ideas of the model, not tracked", (), tuple(ideas)))
     return Told(
         sections=tuple(s for s in sections if s.summary or s.points),
         source=analysis.source,

@@ -15,6 +15,8 @@ from benchmarks._model import answer_of, honest_answer
 from llm.config import LLMConfig
 from post_mortem.core.grounding import SLOT
 from post_mortem.models import InsightAudit, LLMAnswer, LLMCall, LLMSpend, TradeAnalysis
+from post_mortem.selectors.evidence import render_audits
+from post_mortem.selectors.narrative import told
 from post_mortem.services.model_narratives import word_narratives
 from post_mortem.services.narratives import narrate_audits
 from tests.llm.replies import ROWS
@@ -55,6 +57,24 @@ def test_an_honest_model_words_every_narrative(audits, server):
     assert (row.outcome, row.source, row.requests) == ("ok", "llm", 1)
     assert row.tokens_in > 0
     assert LLMSpend.objects.filter(scope="all", tokens_reserved=0, tokens_used__gt=0).exists()
+
+
+def test_a_models_own_ideas_are_shown_as_that_and_only_while_they_are_grounded(audits, server):
+    word(audits, server)
+    analysis = TradeAnalysis.objects.exclude(analysis_data__ideas=[]).first()
+    (item,) = render_audits([InsightAudit.objects.get(pk=analysis.audit_id)])
+
+    def shown():
+        read = told(analysis, item.evidence.by_id(), analysis.evidence_hash)
+        ideas = [s for s in read.sections if s.title == "Ideas of the model, not tracked"]
+        return [len(s.points) for s in ideas], read.withheld
+
+    expected = len(analysis.slot_data["ideas"])
+    assert shown() == ([expected], 0)
+    analysis.analysis_data["ideas"][0]["suggestion"] += " It made 12 pips."
+    points, withheld = shown()
+    assert withheld
+    assert sum(points) <= expected
 
 
 def test_the_same_evidence_is_asked_for_once(audits, server):
