@@ -222,12 +222,31 @@ def wrong_noun(rng: random.Random, bundle: Bundle) -> Lie:
     return text, (f"{noun} {fact.slots['price']} was too near",)
 
 
+def glued_slot(rng: random.Random, bundle: Bundle) -> Lie:
+    """Figures of the evidence put together, or with something typed, into another figure."""
+    figures = [
+        (fact.id, key, value)
+        for fact in bundle.evidence.facts
+        for key, value in fact.slots.items()
+        if key != "said" and value[0].isdigit()
+    ]
+    fact_id, key, value = rng.choice(figures)
+    other, shown = rng.choice([(k, v) for i, k, v in figures if i == fact_id])
+    a, b = f"{{{{{fact_id}.{key}}}}}", f"{{{{{fact_id}.{other}}}}}"
+    frame = rng.choice(
+        ("{a}{b}", "{a}.{b}", "{a},{b}", "{a}%", "{a} percent", "-{a}", "\u2212{a}", "{a}k",
+         "{a}e{b}", "{a} [{id}].{b}", "{a}[{id}]{b}", "{a}/{b}", "x{a}", "{a} bps")
+    )  # fmt: skip
+    text = f"It came to {frame.format(a=a, b=b, id=fact_id)} [{fact_id}]."
+    return text, (f"It came to {frame.format(a=value, b=shown, id=fact_id)}",)
+
+
 NUMBERS: Final[Mapping[str, Callable[[random.Random, Bundle], Lie]]] = {
     lie.__name__: lie
     for lie in (
         typed_digits, full_width, other_digits, superscript, roman, ideographs, number_word,
         spelt_out, look_alike, zero_width, unit_swap, moved_citation, no_citation, unknown_slot,
-        wrong_noun,
+        wrong_noun, glued_slot,
     )
 }  # fmt: skip
 CONTRADICTIONS: Final = {

@@ -57,6 +57,10 @@ HONEST: Final = (
 )  # fmt: skip
 # Run on to a sentence that cites the same fact, their figure is that fact's: judged by its numbers.
 _CITED_AFTER_ALL: Final = frozenset(("no_citation", "moved_citation"))
+_FIGURE: Final = "\0"
+_TOUCHED: Final = re.compile(
+    r"[\w\0+\-\u2212.,/]\0|\0(?:[\w%/+]|[.,-][\w\0])|\0\s+(?:\.\0|%|percent\b|bps\b)"
+)
 _PAIRS: Final = re.compile(r"\[(E\d+)\]")
 
 
@@ -263,11 +267,14 @@ def _audit(
 
 
 def _numbers_left(sentence: str, values: list[str]) -> bool:
-    """Whether anything that stands for a number is left when the cited facts' values are gone."""
-    left = _PAIRS.sub(" ", sentence)
+    """Whether anything that stands for a number is left when the cited facts' values are gone, or
+    one of their figures touches another, a letter, a sign or a unit."""
+    left = _PAIRS.sub("", sentence)
     for value in sorted(values, key=len, reverse=True):
-        left = left.replace(value, " ")
-    return any(unicodedata.numeric(c, None) is not None for c in left)
+        left = left.replace(value, _FIGURE if any(c.isdigit() for c in value) else " ")
+    return bool(_TOUCHED.search(left)) or any(
+        unicodedata.numeric(c, None) is not None for c in left
+    )
 
 
 def _is_written(part: str, bundle: Bundle) -> bool:

@@ -24,6 +24,7 @@ from django.db.models import F
 from llm.config import OPENAI_URL, LLMConfig
 from llm.cost import Price, Reservation, cost
 from llm.types import Usage
+from post_mortem.core.grounding import GROUNDING_VERSION
 from post_mortem.models import LLMAnswer, LLMCall, LLMSpend
 
 _NOTHING: Final = Decimal(0)
@@ -241,10 +242,11 @@ def _row(asked: Asked, spent: Spent, price: Price | None) -> LLMCall:
 
 
 def answer_key(config: LLMConfig, prompt_sha256: str, schema: str, evidence: object) -> str:
-    """sha256 over everything that could change an answer. `evidence` is JSON-able and canonical:
-    what the prompt was rendered with, without the nonce."""
+    """sha256 over everything that could change an answer, or whether it passes. `evidence` is
+    JSON-able and canonical: what the prompt was rendered with, without the nonce."""
     parts = [
-        prompt_sha256, schema, config.model, host_of(config), config.temperature, evidence,
+        GROUNDING_VERSION, prompt_sha256, schema, config.model, host_of(config),
+        config.temperature, evidence,
     ]  # fmt: skip
     canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from django.db import transaction
 
 from llm.config import LLMConfig
+from llm.errors import Kind
 from llm.prompts import render
 from post_mortem.core.claims import Ground
 from post_mortem.core.evidence import Fact
-from post_mortem.core.grounding import citations, count_slots
+from post_mortem.core.grounding import UngroundedError, citations, count_slots
 from post_mortem.core.pattern_facts import facts_of, noun_phrase, plan_facts
 from post_mortem.models import AnalysisPattern, AutopsyJob, ImprovementPlan, TradeAnalysis
 from post_mortem.services import jobs
@@ -266,16 +267,17 @@ def _store_pattern(row: AnalysisPattern, outcome: Outcome) -> str:
     if told is None:
         return _keep(fresh, outcome)
     own = fresh.slot_data
-    tell(
-        fresh,
-        {
-            **own,
-            "title": told["title"] or own["title"],
-            "description": told["description"],
-            "hypothesis": told["hypothesis"],
-            "action_items": [*own["action_items"], *told["action_items"]],
-        },
-    )
+    slotted = {
+        **own,
+        "title": told["title"] or own["title"],
+        "description": told["description"],
+        "hypothesis": told["hypothesis"],
+        "action_items": [*own["action_items"], *told["action_items"]],
+    }
+    try:
+        tell(fresh, slotted)
+    except UngroundedError:
+        return _keep(fresh, outcome, Kind.UNGROUNDED)
     _sign(fresh, outcome)
     return ""
 
@@ -301,10 +303,11 @@ def _store_plan(plan: ImprovementPlan, outcome: Outcome) -> str:
     for number, step in enumerate(own["items"], 1):
         told = said.get(f"R{number}", {})
         items.append({**step, "how": told.get("action", ""), "why": told.get("rationale", "")})
-    tell_plan(
-        fresh,
-        {"summary": summary if citations(summary) else own["summary"], "items": items},
-    )
+    slotted = {"summary": summary if citations(summary) else own["summary"], "items": items}
+    try:
+        tell_plan(fresh, slotted)
+    except UngroundedError:
+        return _keep(fresh, outcome, Kind.UNGROUNDED)
     _sign(fresh, outcome)
     return ""
 
@@ -318,8 +321,9 @@ def _by_source(items: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any
     return found
 
 
-def _keep(row: AnalysisPattern | ImprovementPlan, outcome: Outcome) -> str:
-    reason = outcome.reason or "not_told"
+def _keep(row: AnalysisPattern | ImprovementPlan, outcome: Outcome, reason: str = "") -> str:
+    """Leave the narrator's text, which a text that did not fill has not touched, and say why."""
+    reason = str(reason or outcome.reason or "not_told")
     row.source_reason = reason
     row.grounding = {**row.grounding, **outcome.grounding}
     row.save(update_fields=["source_reason", "grounding"])

@@ -41,3 +41,23 @@ def test_the_auditor_sees_every_lie_when_nothing_is_removed(name, monkeypatch):
         + tally.other_lies_shown
     )
     assert seen > 0, shown
+
+
+@pytest.mark.parametrize(
+    ("sentence", "seen"),
+    [
+        ("It came to 1230 [E1].", True),
+        ("It came to 12.30 [E1].", True),
+        ("It came to 12% [E1].", True),
+        ("It came to 12 percent [E1].", True),
+        ("It came to -12 [E1].", True),
+        ("It came to 12k [E1].", True),
+        ("It came to 12e30 [E1].", True),
+        ("It came to 12 [E1].30.", True),
+        ("It came to 12[E1]30.", True),
+        ("Of 30 it won 12 (30 to 12), 12 [E1].", False),
+        ("It won 12 [E1]; 30 were made [E1].", False),
+    ],
+)
+def test_the_auditor_sees_figures_that_were_put_together(sentence, seen):
+    assert grounding._numbers_left(sentence, ["12", "30"]) is seen

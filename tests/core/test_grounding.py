@@ -32,6 +32,60 @@ def test_a_sound_text_renders_its_slots():
     assert len(sentences(SOUND)) == 2
 
 
+COUNTS = {"E1": Item("E1", {"n": "12", "won": "30", "r": "1.09 R", "symbol": "US30", "s": "long"})}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It won {{E1.won}}{{E1.n}} [E1].",
+        "It won {{E1.n}}.{{E1.won}} [E1].",
+        "It won {{E1.n}}% [E1].",
+        "It won {{E1.n}} % [E1].",
+        "It won {{E1.n}} percent [E1].",
+        "It won {{E1.n}} per cent [E1].",
+        "It won {{E1.n}} basis points [E1].",
+        "It ended at -{{E1.r}} [E1].",
+        "It ended at \u2212{{E1.r}} [E1].",
+        "It ended at \u2212 {{E1.r}} [E1].",
+        "It ended at minus {{E1.r}} [E1].",
+        "It won ${{E1.n}} [E1].",
+        "It won {{E1.n}}k [E1].",
+        "It won {{E1.n}} R [E1].",
+        "It won {{E1.n}}e{{E1.won}} [E1].",
+        "It won {{E1.n}}/{{E1.won}} [E1].",
+        "It won {{E1.n}}'{{E1.won}} [E1].",
+        "It won {{E1.n}} {{E1.won}} [E1].",
+        "It won {{E1.n}} [E1] {{E1.won}}.",
+        "It won {{E1.n}} [E1].{{E1.won}} [E1].",
+        "It won {{E1.n}}[E1]{{E1.won}}.",
+        "It won {{E1.n}} [E1]%.",
+        "It won {{E1.n}} [E1]k.",
+    ],
+)
+def test_a_slot_that_something_touches_is_another_number(text):
+    assert "glued_slot" in {v.code for v in check(text, COUNTS)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Of {{E1.n}} trades ({{E1.won}} to {{E1.n}}), {{E1.won}} were won; {{E1.n}} [E1].",
+        "It ended at {{E1.r}}[E1].",
+        "It ended at {{E1.r}} [E1], behind {{E1.won}}.",
+        "{{E1.symbol}} {{E1.s}} at {{E1.r}} [E1].",
+        "{{E1.symbol}}'s fall took {{E1.r}} [E1].",
+    ],
+)
+def test_a_slot_among_words_raises_no_alarm(text):
+    assert check(text, COUNTS) == []
+
+
+@pytest.mark.parametrize("text", ["See evil [E1].com", "See evil[E1].com.", "Ask a [E1]@evil.shop"])
+def test_a_citation_hides_no_address(text):
+    assert "markup" in {v.code for v in check(text, FACTS)}
+
+
 @pytest.mark.parametrize(
     "text",
     [

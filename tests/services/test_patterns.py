@@ -21,10 +21,11 @@ from post_mortem.models import (
     CauseReview,
     ImprovementPlan,
     InsightAudit,
+    LLMAnswer,
     PatternSearch,
 )
 from post_mortem.selectors.pattern_sample import trade_sample
-from post_mortem.services import PostMortemService, pattern_words
+from post_mortem.services import PostMortemService, llm_ledger, pattern_words
 from post_mortem.services.asking import ask_each
 from post_mortem.services.audits import run_autopsy
 from post_mortem.services.pattern_words import request_words, word_patterns, word_plan
@@ -332,6 +333,25 @@ def test_the_same_figures_are_asked_about_once(pattern, server) -> None:
     assert word(twin, server).cached == 1
     assert twin.title == pattern.title
     assert len(server.requests) == 1
+
+
+def test_a_kept_answer_that_no_longer_passes_leaves_our_words(pattern, server) -> None:
+    word(pattern, server)
+    kept = LLMAnswer.objects.get()
+    kept.answer["patterns"][0]["description"] = "They lost {{E1.n}}{{E1.won}} of them [E1]."
+    kept.save()
+    twin = make_pattern(make_account())
+    before = (twin.title, twin.description, twin.words)
+    assert word(twin, server).reasons == {"ungrounded": 1}
+    assert (twin.source, twin.source_reason) == ("template", "ungrounded")
+    assert (twin.title, twin.description, twin.words) == before
+
+
+def test_other_checks_ask_again(pattern, server, monkeypatch) -> None:
+    word(pattern, server)
+    monkeypatch.setattr(llm_ledger, "GROUNDING_VERSION", "another")
+    assert word(make_pattern(make_account()), server).cached == 0
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize(
