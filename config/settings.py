@@ -253,6 +253,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     # Wording of the schema says nothing about the safety of a deployment.
     "ENABLE_DJANGO_DEPLOY_CHECK": False,
+    "ENUM_NAME_OVERRIDES": {
+        "RecommendationStatusEnum": "post_mortem.models.RecommendationTracking.Status",
+        "ExperimentStatusEnum": "post_mortem.models.Experiment.Status",
+        "JobStatusEnum": "post_mortem.models.AutopsyJob.Status",
+    },
 }
 UNFOLD = {"SITE_TITLE": "Inquest", "SITE_HEADER": "Inquest"}
 

@@ -33,7 +33,7 @@ _TOLD = (
 )
 
 
-class PlanSerializer(serializers.ModelSerializer[MeasurementPlan]):
+class FrozenPlanSerializer(serializers.ModelSerializer[MeasurementPlan]):
     made_by = serializers.CharField(source="made_by.username", default=None, allow_null=True)
     fault = serializers.SerializerMethodField(help_text="Empty: it is what was frozen")
 
@@ -100,8 +100,8 @@ class ImpactSerializer(serializers.Serializer[Any]):
     inflation = serializers.FloatField(allow_null=True)
     sd_r = serializers.FloatField(allow_null=True)
     roi = RoiSerializer(allow_null=True)
-    plan = PlanSerializer(allow_null=True)
-    plans = PlanSerializer(many=True)
+    plan = FrozenPlanSerializer(allow_null=True)
+    plans = FrozenPlanSerializer(many=True)
     history = PastVerdictSerializer(many=True)
 
 
@@ -119,7 +119,7 @@ class RecommendationImpact(Endpoint):
 
 def _told(found: Report) -> dict[str, Any]:
     result = {} if found.verdict is None else found.verdict.result
-    plans = PlanSerializer(found.plans, many=True).data
+    plans = FrozenPlanSerializer(found.plans, many=True).data
     return {
         "id": found.row.pk,
         "verdict": None if found.verdict is None else found.verdict.verdict,

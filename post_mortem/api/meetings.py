@@ -104,7 +104,7 @@ class ActionSerializer(MeetingVersionSerializer):
     due_date = serializers.DateField()
 
 
-class ReportSerializer(MeetingVersionSerializer):
+class ActionReportSerializer(MeetingVersionSerializer):
     kept = StrictIntegerField(min_value=0, max_value=meetings.MAX_TIMES)
     occasions = StrictIntegerField(min_value=1, max_value=meetings.MAX_TIMES)
     outcome = StrictTextField(required=False, allow_blank=True, max_length=meetings.MAX_OUTCOME)
@@ -258,7 +258,7 @@ class MeetingReport(_Change):
     @extend_schema(
         operation_id="meeting_report",
         parameters=[IDEMPOTENCY],
-        request=ReportSerializer,
+        request=ActionReportSerializer,
         responses=answers({200: WholeMeetingSerializer}, *_CHANGED),
     )
     @idempotent()
@@ -273,7 +273,7 @@ class MeetingReport(_Change):
                 now=timezone.now(),
             )
 
-        return self.changed(request, meeting_id, ReportSerializer, do)
+        return self.changed(request, meeting_id, ActionReportSerializer, do)
 
 
 class MeetingClose(_Change):

@@ -7,7 +7,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -65,7 +65,7 @@ class PatternSerializer(serializers.ModelSerializer[AnalysisPattern]):
         read_only_fields = fields
 
 
-class FactSerializer(serializers.Serializer[Any]):
+class FigureSerializer(serializers.Serializer[Any]):
     id = serializers.CharField()
     text = serializers.CharField()
 
@@ -93,8 +93,9 @@ class PatternDetailSerializer(PatternSerializer):
     def get_sentence(self, row: AnalysisPattern) -> str:
         return told(row).sentence
 
-    def get_facts(self, row: AnalysisPattern) -> list[FactSerializer]:
-        return FactSerializer(told(row).facts, many=True).data  # type: ignore[return-value]
+    @extend_schema_field(FigureSerializer(many=True))
+    def get_facts(self, row: AnalysisPattern) -> list[FigureSerializer]:
+        return FigureSerializer(told(row).facts, many=True).data  # type: ignore[return-value]
 
     def get_trade_ids(self, row: AnalysisPattern) -> list[int]:
         trades = row.affected_trades.filter(account=row.account_id).order_by("pk")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,7 +19,7 @@ from post_mortem.services.plans import MAX_HOURS, MAX_PATTERNS, request_plan
 from .base import Endpoint, ListEndpoint, visible
 from .fields import IdField, IdListField, StrictNumberField, StrictSerializer
 from .idempotency import idempotent
-from .patterns import FactSerializer
+from .patterns import FigureSerializer
 from .schema import IDEMPOTENCY, answers
 
 
@@ -80,9 +80,10 @@ class PlanDetailSerializer(PlanSerializer):
         )
         read_only_fields = fields
 
-    def get_facts(self, plan: ImprovementPlan) -> list[FactSerializer]:
+    @extend_schema_field(FigureSerializer(many=True))
+    def get_facts(self, plan: ImprovementPlan) -> list[FigureSerializer]:
         facts = [fact for group in plan_facts(plan.evidence) for fact in group]
-        return FactSerializer(facts, many=True).data  # type: ignore[return-value]
+        return FigureSerializer(facts, many=True).data  # type: ignore[return-value]
 
     def get_pattern_ids(self, plan: ImprovementPlan) -> list[int]:
         rows = plan.patterns.filter(account=plan.account_id).order_by("pk")

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -96,6 +96,7 @@ class RankedSerializer(RecommendationSerializer):
         fields = (*RecommendationSerializer.Meta.fields, "worth", "verdict")
         read_only_fields = fields
 
+    @extend_schema_field(WorthSerializer(allow_null=True))
     def get_worth(self, row: RecommendationTracking) -> Mapping[str, Any] | None:
         found = self.context["experience"].worth(row)
         return None if found is None else WorthSerializer(found).data

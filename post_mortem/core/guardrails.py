@@ -58,9 +58,11 @@ def _mean_rail(days: ArmDays, looks: tuple[int, ...]) -> Rail:
     z, limit = None, None
     for n, bound in zip(looks, bounds, strict=True):
         at = int(np.searchsorted(both, 2 * n))
-        found = difference(days, at + 1) if at < both.size else None
-        if found is None:
+        if at >= both.size:
             break
+        found = difference(days, at + 1)
+        if found is None:  # a look within the first days: later ones can say more
+            continue
         z, limit = found.z(), -bound
         if z <= limit:
             sentence = f"Days that were on did worse at {n} trades per arm: stop."

@@ -138,7 +138,8 @@ def prioritise(
     done, decided = implemented
     likely = (done + _IMPLEMENTED_PRIOR[0]) / (decided + _IMPLEMENTED_PRIOR[1])
     gain = mean * trades_a_month
-    score = gain * chance * likely / (effort_hours + 1)
+    # Of what is expected to cost, neither unlikelihood nor effort makes it better.
+    score = gain * chance * likely / (effort_hours + 1) if gain > 0 else gain
     return Priority(score, gain, chance, likely, effort_hours, math.floor(100 * chance))
 
 

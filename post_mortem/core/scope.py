@@ -291,6 +291,9 @@ def _after_a_loss(trades: TradeColumns) -> tuple[I8, I64]:
     at = np.maximum(last, 0)
     if not order.size:
         return np.full(len(trades), NO, np.int8), np.zeros(len(trades), np.int64)
+    # A trade that closed in the moment it opened is not the one before itself.
+    last = last - (there & (order[at] == np.arange(len(trades))))
+    there, at = last >= 0, np.maximum(last, 0)
     known = np.isfinite(result[at])
     lost = np.where(known, np.where(result[at] < 0, YES, NO), UNTOLD)
     return np.where(there, lost, NO).astype(np.int8), trades.opened - closed[at]

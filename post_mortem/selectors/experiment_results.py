@@ -121,6 +121,7 @@ class _Drawn:
     drawn: Bool
     on: Bool
     block: I64
+    begun: I64  # starts (ns, rising) of units that began and have not ended
 
 
 def results_of(experiment: Experiment, *, now: datetime) -> Results:
@@ -195,7 +196,8 @@ def _drawn(experiment: Experiment, rows: Sequence[ExperimentAssignment], until: 
         starts = [utc_ns(row.sealed_at) for row in rows]
         return _columns([row.unit_key for row in rows], starts, starts, rows, [0] * len(rows))
     last = days_of(experiment).day_of(until)
-    units = [u for u in units_of(experiment, last) if u.ends <= until]
+    every = units_of(experiment, last)
+    units = [u for u in every if u.ends <= until]
     slots = len(SESSIONS) if experiment.unit == Experiment.Unit.SESSION else 1
     found = [arms.get(unit.key) for unit in units]
     before = [
@@ -208,6 +210,7 @@ def _drawn(experiment: Experiment, rows: Sequence[ExperimentAssignment], until: 
         [utc_ns(unit.ends) for unit in units],
         before,
         [unit.number // BLOCK_DAYS * slots + unit.slot for unit in units],
+        [utc_ns(u.starts) for u in every if u.starts <= until < u.ends],
     )
 
 
@@ -217,6 +220,7 @@ def _columns(
     ends: Sequence[int],
     rows: Sequence[ExperimentAssignment | None],
     blocks: Sequence[int],
+    begun: Sequence[int] = (),
 ) -> _Drawn:
     return _Drawn(
         keys=tuple(keys),
@@ -225,6 +229,7 @@ def _columns(
         drawn=np.array([row is not None for row in rows], np.bool_),
         on=np.array([row is not None and row.arm == ON for row in rows], np.bool_),
         block=np.array(blocks, np.int64),
+        begun=np.array(sorted(begun), np.int64),
     )
 
 
@@ -269,6 +274,11 @@ def _of_time(opened: I64, units: _Drawn) -> I64:
         if units.keys:
             within &= opened < units.ends[np.maximum(at, 0)]
         found[within] = at[within]
+    if units.begun.size and units.keys:
+        # What was entered in a unit that still runs is not counted for an earlier one meanwhile.
+        at = np.searchsorted(units.begun, opened, side="right") - 1
+        later = (at >= 0) & (units.begun[np.maximum(at, 0)] >= units.starts[np.maximum(found, 0)])
+        found[later] = -1
     return found
 
 

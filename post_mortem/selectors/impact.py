@@ -66,7 +66,8 @@ def measured(
             answers[plan.pk] = covers(plan.data["kind"], plan.data["scope"], trades.columns)
         return answers[plan.pk]
 
-    others = [(plan.recommendation_id, _other(plan, answer(plan))) for plan in every]
+    # An earlier time under the same advice is no baseline either: those trades followed it.
+    others = [(plan.pk, _other(plan, answer(plan))) for plan in every]
     columns = of_account(trades)
     return [
         Measured(
@@ -76,7 +77,7 @@ def measured(
                 columns,
                 answer(plan),
                 measurement,
-                [other for owner, other in others if owner != plan.recommendation_id],
+                [other for pk, other in others if pk != plan.pk],
                 trigger,
                 now,
             ),

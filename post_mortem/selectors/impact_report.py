@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from post_mortem.core.impact import PRIOR_R
 from post_mortem.core.roi import Cost, Interval, Roi, roi
 from post_mortem.models import ImpactVerdict, MeasurementPlan, RecommendationTracking
 from trading.models import Account, Trade
@@ -15,6 +17,7 @@ from trading.models import Account, Trade
 from .impact import MEASURED
 
 _RISKS = 200
+_Z95 = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,14 @@ def roi_of(
     if verdict is None or verdict.verdict not in MEASURED or row.covered_a_month is None:
         return None
     result: Mapping[str, Any] = verdict.result
-    if result.get("shrunk_r") is None or result.get("ci") is None:
+    effect, se = result.get("shrunk_r"), result.get("se_r")
+    if effect is None or se is None:
         return None
-    interval: Interval = (result["ci"][0], result["ci"][1])
+    # The interval of what is told: the shrunk effect, not the raw one.
+    half = _Z95 * PRIOR_R * se / math.hypot(PRIOR_R, se)
+    interval: Interval = (effect - half, effect + half)
     cost = Cost(hours=row.effort_hours or 0.0)
-    return roi(result["shrunk_r"], interval, row.covered_a_month, risk_a_trade=risk, cost=cost)
+    return roi(effect, interval, row.covered_a_month, risk_a_trade=risk, cost=cost)
 
 
 def risk_a_trade(account: Account) -> float | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -32,11 +32,13 @@ from post_mortem.models import (
 from post_mortem.selectors.columns import nanoseconds
 from post_mortem.selectors.counterfactuals import hypothetical
 from post_mortem.selectors.experiment_results import Results, results_of_many
+from post_mortem.selectors.experiments import faults
 from post_mortem.selectors.impact import MEASURED, Measured, measured, running_plans
 from post_mortem.selectors.scoped_trades import AccountTrades, account_trades
 from post_mortem.services import jobs
 from trading.models import Account
 
+from .experiment_plans import countable
 from .impact_plans import End, fault, measurement_of, start_plan, trigger_of
 
 IMPACT: Final = "impact"
@@ -92,7 +94,7 @@ def judge_recommendations(*, account: Account, now: datetime) -> JudgeSummary:
     found = measured(wanted, every, trades, nanoseconds(now))
     written = 0
     counts: dict[str, int] = {}
-    arms = _by_experiment([each.plan.recommendation_id for each in found], now)
+    arms = _by_experiment({e.plan.recommendation_id: e.plan.data["scope"] for e in found}, now)
     for each, impact in zip(found, _judged(found), strict=True):
         told = arms.get(each.plan.recommendation_id)
         if told is not None:
@@ -160,23 +162,31 @@ def _overlapping(impact: Impact) -> Impact:
         impact,
         verdict="not_evidence",
         reason="overlap",
-        sentence="Not evidence: other advice was implemented on the same trades in that time.",
+        sentence="Not evidence: this or other advice was in force on the same trades in that time.",
     )
 
 
-def _by_experiment(recommendations: Sequence[int], now: datetime) -> dict[int, Results]:
-    """Results of each recommendation's newest experiment, where they have decided."""
-    newest = {
-        experiment.recommendation_id: experiment
-        for experiment in Experiment.objects.filter(recommendation__in=recommendations)
+def _by_experiment(scopes: Mapping[int, Mapping[str, Any]], now: datetime) -> dict[int, Results]:
+    """Results of each recommendation's first experiment that decided on the trades of `scopes`.
+
+    The first: repeating a test until one helps would find that anything does. One whose seals do
+    not hold, or that was on other trades, says nothing.
+    """
+    rows = list(
+        Experiment.objects.filter(recommendation__in=list(scopes))
         .select_related("account")
         .order_by("pk")
-    }
-    if not newest:
+    )
+    if not rows:
         return {}
-    results = results_of_many(list(newest.values()), now=now)
-    pairs = zip(newest, results, strict=True)
-    return {pk: found for pk, found in pairs if found.verdict.verdict in _BY_ARMS}
+    decided: dict[int, Results] = {}
+    for row, found in zip(rows, results_of_many(rows, now=now), strict=True):
+        pk = row.recommendation_id
+        if pk is None or pk in decided or found.verdict.verdict not in _BY_ARMS:
+            continue
+        if countable(row.scope) == countable(scopes[pk]) and not faults(row):
+            decided[pk] = found
+    return decided
 
 
 def _with_arms(impact: Impact, told: Results) -> Impact:

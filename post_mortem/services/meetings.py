@@ -106,6 +106,9 @@ def decide(
             return before
         detail = "This was decided in this meeting already. Take that back first."
         raise ConflictError("already_decided", detail, field="recommendation_id")
+    if advice.merged_into_id is not None:
+        detail = "This advice was merged into another. Decide on that one."
+        raise ConflictError("merged", detail, field="recommendation_id")
     if advice.implementation_status != Status.PENDING:
         detail = f"This advice is {advice.get_implementation_status_display().lower()} already."
         raise ConflictError("not_pending", detail, field="recommendation_id")

@@ -230,7 +230,8 @@ def _number(name: str, code: str, least: float, most: float, said: str) -> Any:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not math.isfinite(value) or not least <= value <= most:
             raise UserError(code, said, field=name)
-        return float(value)
+        # Adding zero makes the negative zero, which jsonb does not keep, a plain one.
+        return float(value) + 0.0
 
     return check
 

@@ -107,8 +107,9 @@ CASES = (
     # Recommendations
     *(
         track(f"62 {name}", 400, "unknown_field", name, **{name: 1})
-        for name in ("owner", "user", "id", "success_score", "impact_score", "implementation_date")
+        for name in ("user", "id", "success_score", "impact_score", "implementation_date")
     ),
+    track("62 owner", 400, "invalid", "owner", owner=1),
     track("63 another status", 422, "bad_status", "status", status="DONE"),
     track("63 lower case", 422, "bad_status", "status", status="ignored"),
     track("63 not a text", 400, "invalid", "status", status=1),

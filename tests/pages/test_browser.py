@@ -514,7 +514,7 @@ def test_two_changes_in_a_row_and_an_undo(world: World, page: Page) -> None:
     box.locator("select.status").select_option("IGNORED")
     page.locator('.advice[data-version="3"]').wait_for()
     assert box.locator("select.status").input_value() == "IGNORED"
-    with page.expect_response("**/recommendations/track/"):
+    with page.expect_response("**/undo/"):
         box.locator("[data-undo]").click()
     page.locator('.advice[data-version="4"]').wait_for()
     assert box.locator("select.status").input_value() == "IMPLEMENTED"
@@ -548,7 +548,7 @@ def test_who_was_slower_chooses(world: World, page: Page, button: str, status: s
 def test_notes_are_kept(world: World, page: Page) -> None:
     page.goto("/recommendations/")
     box = page.locator(".advice").first
-    box.locator("summary").click()
+    box.get_by_text("Owner, due, notes").click()
     box.locator("textarea").fill("from Monday on")
     with page.expect_response("**/recommendations/track/") as answer:
         box.get_by_role("button", name="Save notes").click()

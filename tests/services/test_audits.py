@@ -494,7 +494,8 @@ def test_the_worker_command_drains_the_queue(
     assert json.loads(out.getvalue()) == {"items": 1}
     out = io.StringIO()
     call_command("run_worker", "--drain", "--json", stdout=out)
-    assert json.loads(out.getvalue()) == {"items": 1}
+    # The other run, and what the outcomes of both make due.
+    assert json.loads(out.getvalue())["items"] == AutopsyJob.objects.count() - 1 > 0
     assert set(AutopsyJob.objects.values_list("status", flat=True)) == {"completed"}
 
 

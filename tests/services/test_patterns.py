@@ -38,6 +38,7 @@ from post_mortem.services.patterns import (
 )
 from post_mortem.services.plans import create_improvement_plan
 from tests.llm.server import FaultServer
+from tests.services.model_world import model_server
 from trading.core.errors import NotFoundError, UserError
 from trading.models import Account, Membership, Role, Trade
 
@@ -54,7 +55,6 @@ from .factories import (
     walk,
 )
 
-pytest_plugins = ("tests.llm.conftest",)
 pytestmark = pytest.mark.django_db
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -303,9 +303,10 @@ def pattern() -> AnalysisPattern:
 
 
 @pytest.fixture
-def server(llm_server: FaultServer) -> Iterator[FaultServer]:
-    llm_server.answer = honest
-    return llm_server
+def server() -> Iterator[FaultServer]:
+    with model_server() as running:
+        running.answer = honest
+        yield running
 
 
 def word(row: AnalysisPattern, server: FaultServer, **changes: Any):
