@@ -205,3 +205,13 @@ def test_learned_beliefs_find_better_advice_than_claims_do():
         by_claim.append(true[np.argsort(claim)[-5:]].mean())
         by_chance.append(true.mean())
     assert np.mean(ours) > np.mean(by_claim) > np.mean(by_chance)
+
+
+def test_what_is_expected_to_cost_more_never_ranks_higher():
+    def score(claimed: float, hours: float) -> float:
+        return prioritise(
+            learn([]), "news", trades_a_month=30, claimed_r=claimed, effort_hours=hours
+        ).score
+
+    assert score(-1.0, 0) < score(-0.2, 0) < 0
+    assert score(-0.2, 9) <= score(-0.2, 0)

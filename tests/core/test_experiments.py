@@ -309,3 +309,13 @@ def test_the_report_says_everything_at_once():
     assert found.compliance is not None
     assert found.compliance.rate == 1.0
     assert found.imbalance_p is None
+
+
+def test_a_look_that_comes_too_early_does_not_switch_the_harm_rail_off():
+    on = np.arange(40) % 2 == 0
+    rng = np.random.default_rng(3)
+    total = 60 * np.where(on, -0.65, 0.35) + rng.normal(0, 6, 40)
+    days = ArmDays(np.arange(40), on, np.full(40, 60.0), total, 0)
+    _, plan = trial(1)
+    mean, _, _ = guardrails(days, plan.arm_looks, total[on] / 60, total / 60, seed=1)
+    assert mean.state == "tripped"

@@ -261,3 +261,10 @@ def test_the_parts_of_a_day_are_those_of_the_features() -> None:
     parts = {v: covered("k", {"open": v}, trades) for v in scope.CHOICES["open"]}
     assert np.array(list(parts.values())).sum(axis=0).tolist() == [1] * 24
     assert [hour for hour, is_in in enumerate(parts["overlap"]) if is_in] == [13, 14, 15, 16]
+
+
+def test_a_trade_that_closed_as_it_opened_does_not_follow_its_own_loss() -> None:
+    opened = MONDAY + NS_PER_HOUR * np.array([1, 10, 20])
+    closed = MONDAY + NS_PER_HOUR * np.array([2, 10, 20])
+    trades = columns(3, opened=opened, closed=closed, result=np.array([1.0, -1.0, 2.0]))
+    assert covered("loss_cooldown", {}, trades) == [NO, NO, YES]

@@ -551,7 +551,7 @@ def test_notes_are_kept(world: World, page: Page) -> None:
     box.get_by_text("Owner, due, notes").click()
     box.locator("textarea").fill("from Monday on")
     with page.expect_response("**/recommendations/track/") as answer:
-        box.get_by_role("button", name="Save notes").click()
+        box.get_by_role("button", name="Save", exact=True).click()
     assert answer.value.status == 200
     page.reload()
     assert page.locator(".advice textarea").first.input_value() == "from Monday on"
