@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 
 from llm.errors import Kind, LLMError
+from llm.types import Usage
 
 
 class Allowance:
     """What one logical call may still spend: seconds, HTTP requests and timeouts.
 
     One allowance covers every attempt, wait, change of format and repair of the call. The clock
-    starts when it is made.
+    starts when it is made. `lost` adds up the tokens of attempts that brought no answer.
     """
 
     def __init__(self, seconds: float, *, requests: int = 6, timeouts: int = 2) -> None:
@@ -19,6 +20,7 @@ class Allowance:
         self._requests = requests
         self.spent = 0
         self.timeouts_left = timeouts
+        self.lost = Usage()
 
     @property
     def seconds_left(self) -> float:

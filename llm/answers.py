@@ -152,11 +152,13 @@ def completion_from_body(
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise LLMError(Kind.BAD_BODY, request_id=named)
     reason = choice.get("finish_reason")
-    _raise_if_declined(message, reason, named)
+    # Tokens are paid for whether or not they bring an answer.
+    paid = usage(parsed.get("usage"), request.characters, 0)
+    _raise_if_declined(message, reason, named, paid)
     finish = _FINISHES.get(reason, "unknown") if isinstance(reason, str) else "unknown"
     text = _text(message)
     if not text.strip() and finish != "length":
-        raise LLMError(Kind.EMPTY, request_id=named)
+        raise LLMError(Kind.EMPTY, request_id=named, usage=paid)
     model = parsed.get("model")
     return Completion(
         text=text,
@@ -186,12 +188,12 @@ def _status_of(error: object) -> int:
     return code if isinstance(code, int) and 400 <= code < 600 else 500
 
 
-def _raise_if_declined(message: Mapping[str, Any], reason: object, named: str) -> None:
+def _raise_if_declined(message: Mapping[str, Any], reason: object, named: str, paid: Usage) -> None:
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal.strip():
-        raise LLMError(Kind.REFUSED, request_id=named)
+        raise LLMError(Kind.REFUSED, request_id=named, usage=paid)
     if reason == "content_filter":
-        raise LLMError(Kind.FILTERED, request_id=named)
+        raise LLMError(Kind.FILTERED, request_id=named, usage=paid)
 
 
 def _text(message: Mapping[str, Any]) -> str:

@@ -265,6 +265,8 @@ class OpenAICompatible:
             raise
         error = None if isinstance(answer, Completion) else answer
         self._breaker.record(self.endpoint, error)
+        if error is not None:
+            allowance.lost += error.usage
         if error is not None and error.kind == Kind.TIMEOUT:
             allowance.timeouts_left -= 1
         if error is not None and error.kind == Kind.RATE_LIMITED:

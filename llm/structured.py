@@ -105,7 +105,7 @@ class _Call(Generic[T]):
         except LLMError as error:
             failure = error
         failure.requests = self._allowance.spent
-        failure.usage = self._usage
+        failure.usage = self._paid
         raise failure
 
     async def _run(self) -> Answer[T]:
@@ -126,7 +126,12 @@ class _Call(Generic[T]):
             raise LLMError(Kind.BAD_SCHEMA, request_id=completion.request_id)
         best = min(better, key=lambda answer: len(answer.problems))
         # A repair that did not help was paid for as well.
-        return replace(best, usage=self._usage, attempts=self._allowance.spent, ms=self._ms())
+        return replace(best, usage=self._paid, attempts=self._allowance.spent, ms=self._ms())
+
+    @property
+    def _paid(self) -> Usage:
+        """Tokens of the answers and of the attempts that brought none."""
+        return self._usage + self._allowance.lost
 
     def _ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)
@@ -201,7 +206,7 @@ class _Call(Generic[T]):
             problems=tuple(check(found.value)) if check else (),
             repaired=repaired,
             rung=self._rung,
-            usage=self._usage,
+            usage=self._paid,
             model=completion.model,
             request_id=completion.request_id,
             attempts=self._allowance.spent,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .evidence import CauseNumbers, LabelNumbers, Subject
+from .grounding import number_word
 from .types import ExitReason, Outcome, Status
 
 # A finding suggests a rule when it is at least as likely as not to be noise-free: the level below
@@ -49,7 +50,9 @@ def _news(subject: Subject, numbers: CauseNumbers) -> Advice:
     key = numbers.facts.get("event_key")
     if key is not None and int(key) in subject.news:
         named = subject.news[int(key)][1]
-        currency = named if named.isascii() and named.isalpha() else "any"
+        # A code that reads as a number, MDL or XXX, could not be told without a figure of its own.
+        is_word = named.isascii() and named.isalpha() and number_word(named) is None
+        currency = named if is_word else "any"
     return Advice(
         "news_blackout",
         "news",

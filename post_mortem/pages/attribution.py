@@ -29,7 +29,7 @@ from trading.core.metrics import MIN_FOR_RATES
 from trading.core.types import Horizon
 from trading.models import Account
 
-from .shell import page, show
+from .shell import page, row_id, show
 
 _NOUNS = {Horizon.TRADE: ("trade", "trades")}
 _SIGNALS = ("signal", "signals")
@@ -155,7 +155,7 @@ def show_attribution(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 def _account(viewer: Viewer, asked: str) -> Account | None:
     """The account asked for, else the reader's first that has a report, else their first."""
     if asked:
-        found = viewer.account(int(asked)) if asked.isascii() and asked.isdecimal() else None
+        found = viewer.account(row_id(asked))
         if found is None:
             raise NotFoundError("not_found", "Not found.")
         return found

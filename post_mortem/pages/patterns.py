@@ -21,7 +21,7 @@ from trading.core.metrics import MIN_FOR_RATES
 from trading.models import Account
 
 from . import formats
-from .shell import page, show
+from .shell import page, row_id, show
 from .strength import draw
 
 PERIODS: Mapping[str, str] = {"": "All trades", "365d": "Last year", "90d": "Last 90 days"}
@@ -56,7 +56,7 @@ def show_patterns(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 def account_of(viewer: Viewer, asked: str) -> Account | None:
     """The account asked for, else the reader's first with a search, else their first."""
     if asked:
-        chosen = viewer.account(int(asked)) if asked.isascii() and asked.isdecimal() else None
+        chosen = viewer.account(row_id(asked))
         if chosen is None:
             raise NotFoundError("not_found", "Not found.")
         return chosen
@@ -98,7 +98,7 @@ def _row(one: ToldPattern) -> dict[str, Any]:
 def start_search(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """Queue a search of the account on show."""
     asked = request.POST.get("account", "")
-    account = viewer.account(int(asked)) if asked.isascii() and asked.isdecimal() else None
+    account = viewer.account(row_id(asked))
     if account is None:
         raise NotFoundError("not_found", "Not found.")
     job = request_patterns(

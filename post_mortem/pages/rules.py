@@ -21,7 +21,7 @@ from trading.core.errors import UserError
 from trading.core.types import Horizon
 from trading.models import Desk
 
-from .shell import page, show
+from .shell import page, row_id, show
 
 _HISTORY = 30
 _UNPROCESSABLE = 422
@@ -156,7 +156,7 @@ def _desk(request: HttpRequest, viewer: Viewer, led: list[Desk]) -> Desk | None:
     mine = [account.desk for account in viewer.accounts]
     desks = {desk.pk: desk for desk in [*mine, *led]}
     if asked:
-        found = desks.get(int(asked)) if asked.isascii() and asked.isdecimal() else None
+        found = desks.get(row_id(asked))
         if found is None:
             raise UserError("desk", "No such desk.", field="desk")
         return found

@@ -36,6 +36,7 @@ def page(*methods: str) -> Callable[[View[P]], Callable[Concatenate[HttpRequest,
             viewer = viewer_of(request.user)
             with timezone.override(viewer.zone):
                 try:
+                    _refuse_nul(request)
                     return view(request, viewer, *args, **kwargs)
                 except NotFoundError as error:
                     raise Http404(error.detail) from error
@@ -45,6 +46,13 @@ def page(*methods: str) -> Callable[[View[P]], Callable[Concatenate[HttpRequest,
         return wrapped
 
     return decorate
+
+
+def _refuse_nul(request: HttpRequest) -> None:
+    """A text with a NUL is none that PostgreSQL stores or compares."""
+    for data in (request.GET, request.POST):
+        if any("\x00" in value for _, values in data.lists() for value in values):
+            raise UserError("bad_text", "A text contains a NUL character.")
 
 
 def show(
@@ -67,6 +75,11 @@ def unit_of(request: HttpRequest) -> str:
     """The unit in the URL, else the one chosen last, else R."""
     asked = request.GET.get("unit") or request.COOKIES.get("unit", "")
     return asked if asked in UNITS else "r"
+
+
+def row_id(text: str) -> int:
+    """The id a text names; 0, which no row has, where it names none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else 0
 
 
 def back_to(request: HttpRequest, fallback: str) -> str:

@@ -17,7 +17,7 @@ from post_mortem.models import (
 from post_mortem.services.audits import run_autopsy
 from post_mortem.services.model_narratives import word_narratives
 from post_mortem.services.narratives import narrate_audits
-from post_mortem.services.pattern_words import word_patterns, word_plan
+from post_mortem.services.pattern_words import MOST_WORDED, word_patterns, word_plan
 from post_mortem.services.patterns import checked_least, identify_patterns, period_of
 from post_mortem.services.plans import create_improvement_plan
 from post_mortem.services.recommendations import track
@@ -54,8 +54,8 @@ class PostMortemService:
     ) -> list[AnalysisPattern]:
         """What repeats across the audited trades of each account (all of them unless named), the
         most costly or valuable first. `time_period`: None, days (90 or "90d") or UTC days
-        ("2024-01-01/2024-06-30"). A model words what is new, where one is configured. Raises
-        UserError `time_period`, `min_trades`."""
+        ("2024-01-01/2024-06-30"). A model words the first of what is new, where one is
+        configured. Raises UserError `time_period`, `min_trades`."""
         return await sync_to_async(_identify)(time_period, min_trades, account_ids)
 
     async def create_improvement_plan(
@@ -127,7 +127,8 @@ def _identify(
             account=account, time_period=time_period, min_trades=min_trades, now=now
         )
         found += done.found
-    word_patterns(pattern_ids=[row.pk for row in found], now=datetime.now(tz=UTC))
+    due = [row.pk for row in found if row.source == TradeAnalysis.Source.TEMPLATE][:MOST_WORDED]
+    word_patterns(pattern_ids=due, now=datetime.now(tz=UTC), interactive=True)
     order = [row.pk for row in found]
     rows = AnalysisPattern.objects.in_bulk(order)
     return [rows[pk] for pk in order]

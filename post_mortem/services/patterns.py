@@ -7,6 +7,7 @@ that a search no longer finds stays, with when it was lost; found again, it is t
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,7 +16,13 @@ from typing import Any, Final
 from django.db import transaction
 
 from post_mortem.core.grounding import without_citations
-from post_mortem.core.pattern_facts import evidence_hash, facts_of, pattern_type, statistics_of
+from post_mortem.core.pattern_facts import (
+    evidence_hash,
+    facts_of,
+    noun_phrase,
+    pattern_type,
+    statistics_of,
+)
 from post_mortem.core.patterns import LEAST_TRADES, Regularity, Search, search
 from post_mortem.models import AnalysisPattern, AutopsyJob, PatternSearch
 from post_mortem.selectors.pattern_sample import TradeSample, trade_sample
@@ -38,6 +45,8 @@ _NEW_LEAST: Final = 10
 _OPEN_JOBS: Final = (AutopsyJob.Status.PENDING, AutopsyJob.Status.RUNNING)
 _DAYS: Final = re.compile(r"([1-9]\d{0,3})d")
 _SPAN: Final = re.compile(r"(\d{4}-\d{2}-\d{2})/(\d{4}-\d{2}-\d{2})")
+
+_TITLE: Final = 200
 
 Guard = Callable[[], None]
 
@@ -122,6 +131,8 @@ def identify_patterns(
     with transaction.atomic():
         if guard:
             guard()
+        # One search at a time writes, or two would both make the row of a new pattern.
+        Account.objects.select_for_update().get(pk=account.pk)
         found, changed, lost = _store(account, period, done, sample, least, now)
         searched, _ = PatternSearch.objects.update_or_create(
             account=account,
@@ -209,11 +220,17 @@ def tell(row: AnalysisPattern, slotted: Mapping[str, Any]) -> None:
     filled = fill(dict(slotted), {fact.id: fact for fact in facts_of(row.statistics)})
     row.slot_data = dict(slotted)
     row.words = filled
-    row.title = without_citations(filled["title"]).rstrip(".")[:200]
+    title = without_citations(filled["title"]).rstrip(".")
+    # Cut short, a figure at the end would be another one.
+    row.title = title if len(title) <= _TITLE else _own_title(row.statistics)
     row.description = " ".join(
         part for part in (without_citations(filled["sentence"]), filled["description"]) if part
     )
     row.action_items = [without_citations(item) for item in filled["action_items"]]
+
+
+def _own_title(statistics: Mapping[str, Any]) -> str:
+    return textwrap.shorten(noun_phrase(statistics["parts"]), _TITLE, placeholder=" ...")
 
 
 # --- jobs ---------------------------------------------------------------------------------------

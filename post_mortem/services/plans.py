@@ -29,6 +29,7 @@ from post_mortem.selectors.access import writable
 from post_mortem.services.narratives import fill
 from post_mortem.services.pattern_narrator import action, sentence, writer_of
 from trading.core.errors import UserError
+from trading.models import Account
 
 MAX_PATTERNS: Final = 20
 MAX_STEPS: Final = 7
@@ -96,7 +97,8 @@ def create_improvement_plan(
     costs = dict(hours or {})
     _check(patterns, costs)
     key = _key(patterns, costs)
-    account = patterns[0].account
+    # One plan at a time an account: of two clicks the second finds the plan of the first.
+    account = Account.objects.select_for_update().get(pk=patterns[0].account_id)
     rows = ImprovementPlan.objects.filter(account=account, key=key)
     there: ImprovementPlan | None = rows.first()
     if there is not None:

@@ -14,6 +14,7 @@ from post_mortem.core.answers import inspect
 from post_mortem.core.causes import FACTS
 from post_mortem.core.claims import Ground
 from post_mortem.core.evidence import CauseNumbers, LabelNumbers, Subject, quoted
+from post_mortem.core.grounding import check
 from post_mortem.core.types import CAUSES, ExitReason, Flag, Outcome, Status
 from post_mortem.core.wording import build
 from post_mortem.services.narratives import fill, success_score
@@ -218,3 +219,11 @@ def test_the_narrator_never_fails_its_own_check(findings, outcome):
     causes = tuple(view.cause for view in document.ranked)
     ground = Ground(document.by_id(), outcome, label.exit_reason, SUBJECT.side, causes)
     assert inspect(slotted, ground) == []
+
+
+@pytest.mark.parametrize(("named", "told"), [("USD", "USD"), ("MDL", "any"), ("XXX", "any")])
+def test_a_currency_that_reads_as_a_number_is_not_named(named, told):
+    subject = replace(SUBJECT, news={7: (ENTRY, named, "Rate decision")})
+    (advice, *_) = suggest(subject, LOST, [NEWS])
+    assert advice.scope["currency"] == told
+    assert check(advice.suggestion, {}) == []

@@ -398,6 +398,27 @@ def test_usage_adds_up(server: FaultServer) -> None:
     assert answer.usage.prompt == sum(sizes)
 
 
+@pytest.mark.parametrize("rows", [("refusal",), ("content_filter",), ("content_null",) * 2])
+def test_what_brought_no_answer_is_paid_for_once(
+    server: FaultServer, rows: tuple[str, ...]
+) -> None:
+    server.play(*rows)
+    failure = put(server)
+    assert isinstance(failure, LLMError)
+    sizes = [len(json.dumps(request.body)) // 4 for request in server.requests]
+    assert len(sizes) == len(rows)
+    assert failure.usage.prompt == sum(sizes)
+
+
+def test_an_empty_answer_before_a_good_one_is_paid_for_once(server: FaultServer) -> None:
+    server.play("content_null", "ok")
+    answer = put(server)
+    assert isinstance(answer, Answer)
+    sizes = [len(json.dumps(request.body)) // 4 for request in server.requests]
+    assert len(sizes) == 2
+    assert answer.usage.prompt == sum(sizes)
+
+
 def test_nothing_in_a_repr_tells_texts(server: FaultServer) -> None:
     answer = put(server)
     question = Question(MESSAGES, Report)

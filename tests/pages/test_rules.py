@@ -88,3 +88,29 @@ def test_the_page_of_a_trade_says_which_rule_judged_it(world: World, anna: Clien
     said = text(page(anna, f"/trades/{world.news_trade.pk}/"))
     assert "Rule 7 (symbol EURUSD, horizon TRADE), because it names symbol EURUSD" in said
     assert "Flat within 0.1 R." in said
+
+
+def test_a_nul_is_refused_before_anything_reads_it(world: World, anna: Client) -> None:
+    status, said = posted(anna, do="preview", symbol="EUR\x00USD")
+    assert status == 400
+    assert "A text contains a NUL character." in said
+    assert anna.get("/rules/", {"desk": "1\x00"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "status"),
+    [
+        ("/rules/", "desk", 400),
+        ("/patterns/", "account", 404),
+        ("/attribution/", "account", 404),
+    ],
+)
+def test_a_number_too_long_for_any_row_names_none(
+    world: World, anna: Client, path: str, name: str, status: int
+) -> None:
+    for digits in (18, 30, 5_000):
+        assert anna.get(path, {name: "9" * digits}).status_code == status
+
+
+def test_a_search_of_an_account_of_many_digits_is_refused(world: World, anna: Client) -> None:
+    assert anna.post("/patterns/search/", {"account": "9" * 5_000}).status_code == 404

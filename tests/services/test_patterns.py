@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from asgiref.sync import async_to_sync
+from django.db.models import QuerySet
 
 from llm.config import LLMConfig
 from post_mortem import jobs as job_kinds
+from post_mortem.core.pattern_facts import noun_phrase
 from post_mortem.core.types import Outcome
 from post_mortem.models import (
     AnalysisPattern,
@@ -25,7 +27,7 @@ from post_mortem.models import (
     PatternSearch,
 )
 from post_mortem.selectors.pattern_sample import trade_sample
-from post_mortem.services import PostMortemService, llm_ledger, pattern_words
+from post_mortem.services import PostMortemService, analyst, llm_ledger, pattern_words
 from post_mortem.services.asking import ask_each
 from post_mortem.services.audits import run_autopsy
 from post_mortem.services.pattern_words import request_words, word_patterns, word_plan
@@ -35,6 +37,7 @@ from post_mortem.services.patterns import (
     period_of,
     request_due_patterns,
     request_patterns,
+    tell,
 )
 from post_mortem.services.plans import create_improvement_plan
 from tests.llm.server import FaultServer
@@ -402,6 +405,46 @@ def test_a_pattern_that_changed_meanwhile_keeps_its_new_words(pattern, server, m
     assert (pattern.source, pattern.words) == ("template", before)
 
 
+def test_a_long_title_is_not_cut_within_a_figure(pattern) -> None:
+    own = pattern.slot_data
+    # 199 letters, so that a cut at 200 would leave the first digit of the count.
+    tell(pattern, {**own, "title": f"{'x' * 198} {{{{E1.n}}}} [E1]."})
+    assert pattern.title == noun_phrase(pattern.statistics["parts"])
+    tell(pattern, {**own, "title": f"{'x' * 190} {{{{E1.n}}}} [E1]."})
+    assert pattern.title == f"{'x' * 190} {pattern.statistics['n']}"
+
+
+def test_searches_and_plans_lock_their_account(account: Account, pattern, monkeypatch) -> None:
+    locked: list[type] = []
+    real = QuerySet.select_for_update
+
+    def noted(rows: QuerySet[Any], *given: Any, **options: Any) -> QuerySet[Any]:
+        locked.append(rows.model)
+        return real(rows, *given, **options)
+
+    monkeypatch.setattr(QuerySet, "select_for_update", noted)
+    identify_patterns(account=account, now=NOW)
+    assert locked[:2] == [Account, AnalysisPattern]
+    locked.clear()
+    create_improvement_plan(patterns=[pattern])
+    assert locked[0] is Account
+
+
+def test_a_caller_in_python_waits_for_so_many_patterns_only(account, monkeypatch) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(analyst, "MOST_WORDED", 1)
+    monkeypatch.setattr(analyst, "word_patterns", lambda **given: asked.append(given))
+    identify(account)
+    first, *rest = AnalysisPattern.objects.filter(account=account)
+    assert rest
+    AnalysisPattern.objects.filter(pk=first.pk).update(source="llm")
+    async_to_sync(PostMortemService().identify_patterns)(account_ids=[account.pk])
+    ((given),) = asked
+    assert given["interactive"] is True
+    assert len(given["pattern_ids"]) == 1
+    assert first.pk not in given["pattern_ids"]
+
+
 def test_without_a_model_nothing_is_queued(pattern) -> None:
     assert request_words(account=pattern.account, patterns=[pattern]) is None
     assert word_patterns(pattern_ids=[pattern.pk], now=NOW).reasons == {"disabled": 1}
@@ -436,6 +479,24 @@ def test_a_model_words_a_plan_and_its_figures_stay_ours(pattern, server) -> None
     assert {name: worded[name] for name in own} == {name: step[name] for name in own}
     assert "Double the size" not in json.dumps(plan.improvements)
     assert plan.source in ("llm", "llm_pruned")
+
+
+def test_a_kept_plan_that_no_longer_passes_leaves_our_words(pattern, server) -> None:
+    plan = create_improvement_plan(patterns=[pattern])
+    summary, steps = plan.summary, plan.improvements
+    server.answer = of_plan
+    config = LLMConfig(model="m1", api_key="k", base_url=server.url)
+    word_plan(plan_id=plan.pk, now=NOW, config=config)
+    kept = LLMAnswer.objects.get()
+    kept.answer["summary"] = "It begins with {{E1.n}}% of them [E1]."
+    kept.save()
+    plan.delete()
+    again = create_improvement_plan(patterns=[pattern])
+    done = word_plan(plan_id=again.pk, now=NOW, config=config)
+    assert (done.cached, done.reasons) == (1, {"ungrounded": 1})
+    again.refresh_from_db()
+    assert (again.source, again.source_reason) == ("template", "ungrounded")
+    assert (again.summary, again.improvements) == (summary, steps)
 
 
 def test_statistics_of_the_factory_are_those_of_a_search(account: Account) -> None:
