@@ -115,6 +115,12 @@ def per_second(name: str, timed: dict[str, Any], count: int) -> dict[str, int]:
     }
 
 
+def equal(one: Any, other: Any) -> bool:
+    """Whether two columns are equal, NaN to NaN; one of mixed objects is compared as it is."""
+    floats = np.asarray(one).dtype.kind == "f"
+    return bool(np.array_equal(one, other, equal_nan=floats))
+
+
 def with_numba(batch: CaseBatch, plain: dict[str, Any], rounds: int) -> dict[str, Any]:
     if not importlib.util.find_spec("numba"):
         return {"numba_labels_per_s": None, "numba_reason": "numba is not installed"}
@@ -124,7 +130,7 @@ def with_numba(batch: CaseBatch, plain: dict[str, Any], rounds: int) -> dict[str
     loading = time.perf_counter() - started
     fast = engine(batch, compiled=True, rounds=rounds)
     same = all(
-        np.array_equal(getattr(fast[part], field.name), getattr(plain[part], field.name), True)
+        equal(getattr(fast[part], field.name), getattr(plain[part], field.name))
         for part, record in (("paths", Paths), ("labels", Labels))
         for field in fields(record)
     )
