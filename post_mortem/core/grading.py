@@ -21,7 +21,7 @@ from .grounding import CITATION, SLOT, sentences
 # Invisible and foreign characters are how figures are disguised.
 FABRICATIONS: Final = frozenset(
     (
-        "digit", "number_word", "unknown_slot", "uncited_slot", "unknown_citation", "script",
+        "digit", "glued_slot", "number_word", "unknown_slot", "uncited_slot", "unknown_citation", "script",
         "control_character",
     )
 )  # fmt: skip
