@@ -21,8 +21,8 @@ from .grounding import CITATION, SLOT, sentences
 # Invisible and foreign characters are how figures are disguised.
 FABRICATIONS: Final = frozenset(
     (
-        "digit", "glued_slot", "number_word", "unknown_slot", "uncited_slot", "unknown_citation", "script",
-        "control_character",
+        "digit", "glued_slot", "number_word", "unknown_slot", "uncited_slot", "unknown_citation",
+        "script", "control_character",
     )
 )  # fmt: skip
 LABEL_CLAIMS: Final = frozenset(
