@@ -88,6 +88,24 @@ def test_the_stop_came_first_and_the_best_price_after_it_does_not_count() -> Non
     assert (found.mfe_r[0], found.mae_r[0], found.drawdown_r[0]) == (0.2, 1.1, 1.2)
 
 
+@pytest.mark.parametrize(
+    ("rows", "outcome", "gained", "lost", "fell"),
+    [
+        # Straight down to the stop, and up to the target only after it.
+        ([(100, 100, 89, 90), (90, 121, 90, 120)], Outcome.FAILED, 0.0, 1.1, 1.1),
+        # Straight up to the target, and down to the stop only after it.
+        ([(100, 121, 100, 120), (120, 120, 88, 90)], Outcome.SUCCEEDED, 2.1, 0.0, 0.0),
+    ],
+)
+def test_a_finer_path_that_never_gained_or_never_lost_moved_by_nothing(
+    rows: list[Any], outcome: Outcome, gained: float, lost: float, fell: float
+) -> None:
+    _, found = judged(split([*rows, FLAT, FLAT, FLAT, *QUIET]), signal(**PLAN))
+    assert found.flags[0] & Flag.RESOLVED_FINER
+    assert found.outcome[0] == outcome
+    assert (found.mfe_r[0], found.mae_r[0], found.drawdown_r[0]) == (gained, lost, fell)
+
+
 def test_one_finer_bar_that_touches_both_is_the_stop() -> None:
     rows = [FLAT, (100, 121, 88, 100), FLAT, FLAT, FLAT]
     _, found = judged(split(rows + QUIET), signal(**PLAN))
