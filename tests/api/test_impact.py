@@ -12,7 +12,7 @@ from django.utils import timezone
 from post_mortem.models import MeasurementPlan, RecommendationTracking
 from post_mortem.services.impact import judge_recommendations
 from tests.api.world import World
-from tests.services.impact_data import FIRST, add_advice, add_trades, results
+from tests.services.impact_data import END, add_advice, add_change, implement
 
 pytestmark = pytest.mark.django_db
 
@@ -178,25 +178,11 @@ class TestImpact:
         assert told["estimate_r"] is None
 
     def test_a_verdict_with_all_that_stands_behind_it(self, world: World) -> None:
-        account, step = world.mine.account, timedelta(hours=12)
-        change, end = FIRST + 200 * step, FIRST + 400 * step
-        add_trades(account, "EURUSD", results(200, 0.0, seed=5))
-        add_trades(account, "EURUSD", results(200, 0.9, seed=55), first=change)
-        for k, symbol in enumerate(("GBPUSD", "USDJPY")):
-            add_trades(account, symbol, results(400, 0.0, seed=12 + k))
-        from post_mortem.services import recommendations
-
+        account = world.mine.account
+        add_change(account, 0.9)
         row = add_advice(account, "volatility_stop", {"symbol": "EURUSD"})
-        recommendations.track(
-            recommendation_id=row.pk,
-            status="IMPLEMENTED",
-            notes=None,
-            version=1,
-            user=world.owner,
-            now=change,
-            changes={"claimed_effect_r": 0.5, "claimed_by": "some model", "effort_hours": 2},
-        )
-        judge_recommendations(account=account, now=end)
+        implement(row, claimed_effect_r=0.5, claimed_by="some model", effort_hours=2)
+        judge_recommendations(account=account, now=END)
         told = get(world, "api-recommendation-impact", row.pk).json()
         assert told["verdict"] == "likely_helped"
         assert told["ci"][0] < told["estimate_r"] < told["ci"][1]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 from django.utils import timezone
 
-from post_mortem.models import Experiment, InsightAudit, RuleSnapshot
-from post_mortem.selectors.experiments import days_of
+from post_mortem.models import Experiment
 from post_mortem.services.experiment_draws import draw
 from post_mortem.services.experiments import start_experiment
-from trading.models import Trade
+from tests.services import experiment_data
 
 from .factories import World, make_instrument
 
@@ -45,46 +44,11 @@ def an_experiment(world: World, *, days_ago: int = 3, symbol: str = "GBPUSD") ->
     return made
 
 
-def fill(experiment: Experiment, world: World, *, effect: float = 0.5, a_day: int = 2) -> None:
+def fill(experiment: Experiment, *, effect: float) -> None:
     """Judged trades on every day drawn that is over, better by `effect` R on days that are ON."""
-    rng, days, now = np.random.default_rng(11), days_of(experiment), timezone.now()
-    instrument = make_instrument(experiment.scope["symbol"])
-    rule, _ = RuleSnapshot.objects.get_or_create(sha256="0" * 64, defaults={"data": {"id": 0}})
-    signal, n = world.news_trade.signal, 0
-    for row in experiment.assignments.order_by("pk"):
-        if days.end(row.day) > now:
-            break
-        for k in range(a_day):
-            r = float(np.clip(rng.normal(0.1 + effect * (row.arm == "on"), 1.3), -1.4, 4.5))
-            at: datetime = days.start(row.day) + timedelta(hours=9 + k)
-            trade = Trade.objects.create(
-                account=world.account,
-                signal=signal,
-                instrument=instrument,
-                dedupe_key=f"x{experiment.pk}-{n}",
-                side=1,
-                quantity=1,
-                entry_price=signal.entry_price,
-                opened_at=at,
-                exit_price=signal.entry_price,
-                closed_at=at + timedelta(minutes=40),
-            )
-            InsightAudit.objects.create(
-                account=world.account,
-                signal=signal,
-                trade=trade,
-                horizon="TRADE",
-                outcome=InsightAudit.Outcome.NEUTRAL,
-                exit_reason=InsightAudit.ExitReason.MANUAL,
-                entry_time=at,
-                exit_time=trade.closed_at,
-                entry_price=1.38,
-                r_multiple=r,
-                rule_snapshot=rule,
-                record=b"",
-                input_hash="a" * 64,
-                evidence_hash="b" * 64,
-                engine_version=1,
-                evaluated_at=at,
-            )
-            n += 1
+    rng = np.random.default_rng(11)
+
+    def result(on: bool, _: int) -> float:
+        return float(np.clip(rng.normal(0.1 + effect * on, 1.3), -1.4, 4.5))
+
+    experiment_data.fill(experiment, result, by=timezone.now())

@@ -15,15 +15,13 @@ from post_mortem.models import ImpactVerdict, MeasurementPlan, RecommendationTra
 from post_mortem.pages.verdicts import counted, shown
 from post_mortem.services import recommendations
 from post_mortem.services.impact import judge_recommendations
-from tests.services.impact_data import FIRST, add_advice, add_trades, results
+from tests.services.impact_data import CHANGE, END, add_advice, add_change, implement
 from trading.models import Account
 
 from .factories import World, make_user
 from .reading import page, text
 
 pytestmark = pytest.mark.django_db
-HALF = timedelta(hours=12)
-CHANGE, END = FIRST + 200 * HALF, FIRST + 400 * HALF
 PLAN = MeasurementPlan(data={"trigger": {"window": 10, "mean_r": -0.6}})
 QUIET = MeasurementPlan(data={"trigger": None})
 
@@ -49,20 +47,9 @@ def change(world: World, row: RecommendationTracking, **changes: Any) -> Recomme
 def helped(world: World) -> RecommendationTracking:
     """Advice of a second account whose trades became better than the others."""
     account = Account.objects.create(desk=world.account.desk, owner=world.user, name="second")
-    add_trades(account, "EURUSD", results(200, 0.0, seed=5))
-    add_trades(account, "EURUSD", results(200, 0.9, seed=55), first=CHANGE)
-    for k, symbol in enumerate(("GBPUSD", "USDJPY")):
-        add_trades(account, symbol, results(400, 0.0, seed=12 + k))
+    add_change(account, 0.9)
     row = add_advice(account, "volatility_stop", {"symbol": "EURUSD"})
-    recommendations.track(
-        recommendation_id=row.pk,
-        status="IMPLEMENTED",
-        notes=None,
-        version=1,
-        user=world.user,
-        now=CHANGE,
-        changes={"claimed_effect_r": 0.5, "claimed_by": "some model"},
-    )
+    implement(row, claimed_effect_r=0.5, claimed_by="some model")
     judge_recommendations(account=account, now=END)
     return row
 

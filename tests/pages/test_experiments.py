@@ -127,7 +127,7 @@ def test_it_is_ended_with_a_reason_by_who_read_it_last(world: World, anna: Clien
 
 def test_months_of_trades_give_a_verdict_a_chart_and_files(world: World, anna: Client) -> None:
     experiment = an_experiment(world, days_ago=150)
-    fill(experiment, world, effect=1.0)
+    fill(experiment, effect=1.0)
     html = page(anna, f"/experiments/{experiment.pk}/")
     said = text(html)
     assert "Helped · A/B" in said
@@ -143,7 +143,7 @@ def test_months_of_trades_give_a_verdict_a_chart_and_files(world: World, anna: C
 
 def test_days_left_out_block_the_verdict_in_words(world: World, anna: Client) -> None:
     experiment = an_experiment(world, days_ago=150)
-    fill(experiment, world, effect=1.0)
+    fill(experiment, effect=1.0)
     off = experiment.assignments.filter(arm="off").order_by("pk").values_list("day", flat=True)
     for n, day in enumerate(off):
         if n % 3:

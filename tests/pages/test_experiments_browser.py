@@ -76,7 +76,7 @@ def test_the_drawing_fits_a_phone_and_has_a_table(
     browser: Browser, live_server: Any, world: World
 ) -> None:
     experiment = an_experiment(world, days_ago=60)
-    fill(experiment, world, effect=0.0)
+    fill(experiment, effect=0.0)
     context = signed_in(browser, live_server, world, viewport=PHONE)
     page = context.new_page()
     page.goto(f"/experiments/{experiment.pk}/")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
-from post_mortem.models import InsightAudit, RecommendationTracking, RuleSnapshot
+from post_mortem.models import RecommendationTracking
+from post_mortem.services import recommendations
 from tests.services.factories import make_instrument
-from trading.models import Account, Signal, Trade
+from tests.services.judged_trades import judged_trades
+from trading.models import Account, Trade
 
 FIRST = datetime(2025, 1, 6, tzinfo=UTC)
+HALF = timedelta(hours=12)
+CHANGE = FIRST + 200 * HALF
+END = FIRST + 400 * HALF
 _numbers = itertools.count(1)
 
 
@@ -32,72 +36,13 @@ def add_trades(
     r: Sequence[float] | np.ndarray,
     *,
     first: datetime = FIRST,
-    step: timedelta = timedelta(hours=12),
-    strategy: str = "",
+    step: timedelta = HALF,
     **changes: Any,
 ) -> list[Trade]:
-    """One trade a step, each an hour long, judged at its R."""
-    instrument = make_instrument(symbol)
+    """One trade a step, judged at its R."""
     times = [first + i * step for i in range(len(r))]
-    shared = {"account": account, "instrument": instrument, "strategy": strategy}
-    entry = Decimal("1.10000")
-    signals = Signal.objects.bulk_create(
-        [
-            Signal(
-                **shared,
-                dedupe_key=f"bulk{next(_numbers)}",
-                time=at,
-                timeframe="1h",
-                side=1,
-                entry_price=entry,
-                stop_loss=Decimal("1.09900"),
-            )
-            for at in times
-        ]
-    )
-    values = {"side": 1, "quantity": Decimal("1000"), "entry_price": entry} | changes
-    trades = Trade.objects.bulk_create(
-        [
-            Trade(
-                **shared,
-                signal=signal,
-                dedupe_key=f"bulk{next(_numbers)}",
-                opened_at=signal.time,
-                closed_at=signal.time + timedelta(hours=1),
-                exit_price=entry,
-                stop_loss_initial=Decimal("1.09900"),
-                **values,
-            )
-            for signal in signals
-        ]
-    )
-    snapshot, _ = RuleSnapshot.objects.get_or_create(sha256="0" * 64, defaults={"data": {"id": 0}})
-    InsightAudit.objects.bulk_create(
-        [
-            InsightAudit(
-                account=account,
-                signal=trade.signal,
-                trade=trade,
-                horizon="TRADE",
-                outcome=InsightAudit.Outcome.SUCCEEDED
-                if value > 0
-                else InsightAudit.Outcome.FAILED,
-                exit_reason=InsightAudit.ExitReason.MANUAL,
-                entry_time=trade.opened_at,
-                exit_time=trade.closed_at,
-                entry_price=1.1,
-                r_multiple=float(value),
-                rule_snapshot=snapshot,
-                record=b"",
-                input_hash="a" * 64,
-                evidence_hash="b" * 64,
-                engine_version=1,
-                evaluated_at=trade.closed_at,
-            )
-            for trade, value in zip(trades, r, strict=True)
-        ]
-    )
-    return trades
+    entered = zip(times, r, strict=True)
+    return judged_trades(account, make_instrument(symbol), entered, **changes)
 
 
 def add_advice(account: Account, kind: str, scope: dict[str, str]) -> RecommendationTracking:
@@ -109,4 +54,33 @@ def add_advice(account: Account, kind: str, scope: dict[str, str]) -> Recommenda
         area="risk",
         scope=scope,
         recommendation=f"Advice {n}.",
+    )
+
+
+def add_change(account: Account, after: float, *, comparison: bool = True, n: int = 200) -> None:
+    """Four hundred trades of EURUSD, better or worse by `after` from CHANGE on, and others."""
+    add_trades(account, "EURUSD", results(200, 0.0, seed=5))
+    add_trades(account, "EURUSD", results(n, after, seed=55), first=CHANGE)
+    if comparison:
+        for k, symbol in enumerate(("GBPUSD", "USDJPY")):
+            add_trades(account, symbol, results(400, 0.0, seed=12 + k))
+
+
+def implement(
+    row: RecommendationTracking,
+    now: datetime = CHANGE,
+    *,
+    status: str = "IMPLEMENTED",
+    **changes: Any,
+) -> RecommendationTracking:
+    """The account's owner says so at `now`."""
+    row.refresh_from_db()
+    return recommendations.track(
+        recommendation_id=row.pk,
+        status=status,
+        notes=None,
+        version=row.version,
+        user=row.account.owner,
+        now=now,
+        changes=changes,
     )

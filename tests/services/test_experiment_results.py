@@ -2,118 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import pytest
 
-from post_mortem.models import Experiment, ExperimentAssignment, InsightAudit, RuleSnapshot
+from post_mortem.models import Experiment, ExperimentAssignment
 from post_mortem.selectors.experiment_pace import pace_of
 from post_mortem.selectors.experiment_results import results_of, results_of_many
 from post_mortem.selectors.experiments import days_of
 from post_mortem.services.experiment_draws import draw
-from post_mortem.services.experiments import note_unit, start_experiment, stop_experiment
+from post_mortem.services.experiments import note_unit, stop_experiment
+from tests.services.experiment_data import NOW, ON, ZONE, begun, fill, noise
 from tests.services.factories import make_account, make_instrument, make_signal
-from trading.models import Account, Instrument, Signal, Trade
+from tests.services.judged_trades import judged_trades
+from trading.models import Trade
 
 pytestmark = pytest.mark.django_db
-
-NOW = datetime(2026, 3, 4, 15, tzinfo=UTC)
-ON = ExperimentAssignment.Arm.ON
-ZONE = "America/New_York"
-Result = Callable[[bool], float | None]
-
-
-def begun(weeks: int = 0, **changes: Any) -> Experiment:
-    """An experiment drawn for that many weeks and two more."""
-    account = make_account()
-    account.time_zone = ZONE
-    account.save()
-    given: dict[str, Any] = {
-        "account": account,
-        "recommendation": None,
-        "name": "Two trades a day",
-        "rule": "No third trade.",
-        "unit": "day",
-        "scope": {},
-        "starts_on": None,
-        "shadow": False,
-        "strict": False,
-        "user": account.owner,
-        "now": NOW,
-    }
-    experiment = start_experiment(**(given | changes))
-    for week in range(1, weeks + 1):
-        draw(now=NOW + timedelta(days=7 * week))
-    experiment.refresh_from_db()
-    return experiment
-
-
-def fill(experiment: Experiment, result: Callable[[bool, int], float], a_day: int = 2) -> datetime:
-    """Trades on every drawn day, all at once. Returns the end of the last day."""
-    eurusd, days = make_instrument(), days_of(experiment)
-    entered = []
-    for row in experiment.assignments.order_by("pk"):
-        start = days.start(row.day)
-        for n in range(a_day):
-            entered.append((start + timedelta(hours=9 + n), result(row.arm == ON, n)))
-    enter(experiment.account, eurusd, entered)
-    return days.end(experiment.assignments.order_by("-pk")[0].day)
-
-
-def enter(
-    account: Account, instrument: Instrument, entered: list[tuple[datetime, float | None]]
-) -> list[Trade]:
-    """Closed and judged trades; a result of None is not judged."""
-    first = make_signal(account, instrument, time=entered[0][0])
-    known = Trade.objects.filter(account=account).count()
-    trades = Trade.objects.bulk_create(
-        Trade(
-            account=account,
-            signal=first,
-            instrument=instrument,
-            dedupe_key=f"r{known + n}",
-            side=1,
-            quantity=1,
-            entry_price=first.entry_price,
-            opened_at=at,
-            exit_price=first.stop_loss,
-            closed_at=at + timedelta(minutes=30),
-        )
-        for n, (at, _) in enumerate(entered)
-    )
-    rule, _ = RuleSnapshot.objects.get_or_create(sha256="0" * 64, defaults={"data": {"id": 0}})
-    InsightAudit.objects.bulk_create(
-        InsightAudit(
-            account=account,
-            signal=first,
-            trade=trade,
-            horizon="TRADE",
-            outcome=InsightAudit.Outcome.NEUTRAL,
-            exit_reason=InsightAudit.ExitReason.SL,
-            entry_time=at,
-            exit_time=trade.closed_at,
-            entry_price=1.1,
-            r_multiple=r,
-            rule_snapshot=rule,
-            record=b"",
-            input_hash="a" * 64,
-            evidence_hash="b" * 64,
-            engine_version=1,
-            evaluated_at=at,
-        )
-        for trade, (at, r) in zip(trades, entered, strict=True)
-        if r is not None
-    )
-    return trades
-
-
-def noise(seed: int, effect: float = 0.0) -> Callable[[bool, int], float]:
-    rng = np.random.default_rng(seed)
-    return lambda on, n: float(rng.normal(0.1, 1.5) + effect * on)
 
 
 # --- which trades count for which arm -------------------------------------------------------------
@@ -126,7 +32,7 @@ def test_a_trade_counts_for_the_arm_of_the_day_of_its_entry_where_the_account_is
         start = days.start(row.day)
         # A minute after midnight and a minute before the next one.
         edges = [start + timedelta(minutes=1), start + timedelta(hours=23, minutes=59)]
-        enter(experiment.account, eurusd, [(at, float(n + 1)) for at in edges])
+        judged_trades(experiment.account, eurusd, [(at, float(n + 1)) for at in edges])
     found = results_of(experiment, now=days.end(rows[3].day) + timedelta(hours=1))
     expected = {
         arm: [float(n + 1) for n, row in enumerate(rows) if row.arm == arm for _ in range(2)]
@@ -143,7 +49,9 @@ def test_the_night_in_which_clocks_change_belongs_to_one_day() -> None:
     sunday = datetime(2026, 3, 8, tzinfo=ZoneInfo(ZONE)).date()
     assert days.end(sunday) - days.start(sunday) == timedelta(hours=23)
     last = days.end(sunday) - timedelta(minutes=1)
-    enter(experiment.account, make_instrument(), [(last, 1.0), (last + timedelta(minutes=2), 2.0)])
+    judged_trades(
+        experiment.account, make_instrument(), [(last, 1.0), (last + timedelta(minutes=2), 2.0)]
+    )
     arms = dict(experiment.assignments.values_list("unit_key", "arm"))
     found = results_of(experiment, now=NOW + timedelta(days=8))
     by_arm = {"on": found.on.r, "off": found.off.r}
@@ -155,7 +63,9 @@ def test_a_day_counts_once_it_is_over() -> None:
     experiment = begun()
     row = experiment.assignments.order_by("pk")[0]
     days = days_of(experiment)
-    enter(experiment.account, make_instrument(), [(days.start(row.day) + timedelta(hours=9), 1.0)])
+    judged_trades(
+        experiment.account, make_instrument(), [(days.start(row.day) + timedelta(hours=9), 1.0)]
+    )
     during = results_of(experiment, now=days.end(row.day) - timedelta(seconds=1))
     assert (during.on.drawn, during.off.drawn, during.on.trades + during.off.trades) == (0, 0, 0)
     after = results_of(experiment, now=days.end(row.day))
@@ -167,7 +77,7 @@ def test_what_was_not_drawn_is_left_out_and_counted() -> None:
     # Nobody drew for weeks; trades went on every day.
     days = days_of(experiment)
     monday = datetime(2026, 3, 23, 14, tzinfo=UTC)
-    enter(
+    judged_trades(
         experiment.account, make_instrument(), [(monday + timedelta(days=d), 1.0) for d in (0, 1)]
     )
     draw(now=datetime(2026, 3, 27, 15, tzinfo=UTC))
@@ -182,7 +92,7 @@ def test_a_row_written_after_its_day_began_does_not_count() -> None:
     experiment = begun()
     row = experiment.assignments.order_by("pk")[0]
     start = days_of(experiment).start(row.day)
-    enter(experiment.account, make_instrument(), [(start + timedelta(hours=9), 1.0)])
+    judged_trades(experiment.account, make_instrument(), [(start + timedelta(hours=9), 1.0)])
     ExperimentAssignment.objects.filter(pk=row.pk).update(sealed_at=start + timedelta(hours=1))
     found = results_of(experiment, now=start + timedelta(days=2))
     assert (found.not_drawn, found.left_out, found.on.trades + found.off.trades) == (1, 1, 0)
@@ -192,9 +102,9 @@ def test_other_markets_open_and_unjudged_trades_are_told_apart() -> None:
     make_instrument("EURUSD")
     experiment = begun(scope={"symbol": "EURUSD"})
     start = days_of(experiment).start(experiment.starts_on) + timedelta(hours=9)
-    enter(experiment.account, make_instrument("GBPUSD"), [(start, 5.0)])
-    enter(experiment.account, make_instrument("EURUSD"), [(start, 1.0), (start, None)])
-    (still,) = enter(experiment.account, make_instrument("EURUSD"), [(start, None)])
+    judged_trades(experiment.account, make_instrument("GBPUSD"), [(start, 5.0)])
+    judged_trades(experiment.account, make_instrument("EURUSD"), [(start, 1.0), (start, None)])
+    (still,) = judged_trades(experiment.account, make_instrument("EURUSD"), [(start, None)])
     Trade.objects.filter(pk=still.pk).update(closed_at=None, exit_price=None)
     found = results_of(experiment, now=start + timedelta(days=2))
     assert found.on.r + found.off.r == (1.0,)
@@ -210,13 +120,26 @@ def test_a_signal_counts_only_if_it_was_drawn_before_it_was_acted_on() -> None:
     signals = [make_signal(account, eurusd, time=at) for _ in range(2)]
     draw(now=at)
     for signal, minutes in zip(signals, (-5, 5), strict=True):
-        enter(account, eurusd, [(at + timedelta(minutes=minutes), 1.0)])
-        newest = Trade.objects.filter(account=account).latest("pk")
-        Trade.objects.filter(pk=newest.pk).update(signal=signal)
+        judged_trades(account, eurusd, [(at + timedelta(minutes=minutes), 1.0)], signal=signal)
     experiment.refresh_from_db()
     found = results_of(experiment, now=at + timedelta(days=1))
     assert found.on.trades + found.off.trades == 1
-    assert Signal.objects.filter(account=account).count() > 2
+
+
+def test_a_trade_is_no_earlier_sessions_while_a_later_one_runs() -> None:
+    experiment = begun(unit="session")
+    # London's session is open until 17:00, New York's from 12:00 to 21:00 UTC.
+    entry = datetime(2026, 3, 10, 14, tzinfo=UTC)
+    judged_trades(experiment.account, make_instrument(), [(entry, 1.0)])
+    drawn = dict(experiment.assignments.values_list("unit_key", "arm"))
+
+    def counted(hour: int) -> tuple[int, int]:
+        found = results_of(experiment, now=entry.replace(hour=hour))
+        assert found.left_out == 0
+        return found.on.trades, found.off.trades
+
+    assert counted(18) == (0, 0)
+    assert counted(22) == ((1, 0) if drawn["2026-03-10/new_york"] == ON else (0, 1))
 
 
 # --- verdicts -------------------------------------------------------------------------------------
@@ -271,7 +194,7 @@ def test_days_traded_unlike_days_drawn_block_the_verdict() -> None:
         if row.arm == ON or off_seen % 3 == 0:
             start = days.start(row.day) + timedelta(hours=9)
             entered += [(start + timedelta(hours=n), result(row.arm == ON, n)) for n in range(3)]
-    enter(experiment.account, eurusd, entered)
+    judged_trades(experiment.account, eurusd, entered)
     found = results_of(experiment, now=days.end(rows[-1].day))
     assert (found.verdict.verdict, found.verdict.reason) == ("not_evidence", "mismatch")
     assert found.on.traded == found.on.drawn
@@ -340,7 +263,9 @@ def test_the_pace_says_how_long_it_takes() -> None:
     working = [
         NOW - timedelta(days=d) for d in range(14) if (NOW - timedelta(days=d)).weekday() < 5
     ]
-    enter(account, eurusd, [(at - timedelta(hours=h), 0.0) for at in working for h in (1, 2)])
+    judged_trades(
+        account, eurusd, [(at - timedelta(hours=h), 0.0) for at in working for h in (1, 2)]
+    )
     found = pace_of(account, {}, days, NOW)
     assert (found.trades, found.trading_days, found.trades_a_day) == (20, 10, 2.0)
     # 251 trades an arm for a quarter of a standard deviation, 300 at the last look.
