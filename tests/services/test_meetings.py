@@ -178,6 +178,25 @@ def test_what_was_decided_elsewhere_is_not_decided_again(
     assert caught.value.code == "not_pending"
 
 
+@pytest.mark.parametrize("kind", ["accept", "ignore", "experiment"])
+def test_what_was_merged_is_decided_where_it_went(
+    desk: MeetingDesk, meeting: ReviewMeeting, kind: str
+) -> None:
+    news, stop = desk.news, desk.stop
+    recommendations.merge_into(
+        recommendation_id=news.pk, into_id=stop.pk, version=1, user=desk.user, now=NOW
+    )
+    choice = accept(desk, kind=kind, reason="Not for us.")
+    with pytest.raises(ConflictError) as caught:
+        decided(desk, meeting, choice)
+    assert (caught.value.code, caught.value.field) == ("merged", "recommendation_id")
+    assert caught.value.detail == "This advice was merged into another. Decide on that one."
+    meeting.refresh_from_db()
+    assert (meeting.version, meeting.decisions.count()) == (1, 0)
+    assert desk.news.implementation_status == "PENDING"
+    assert not Experiment.objects.exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

@@ -17,6 +17,7 @@ from post_mortem.models import (
 )
 from post_mortem.services import recommendations
 from post_mortem.services.impact_plans import data_hash, fault
+from post_mortem.services.tracking import checked
 from tests.api.test_recommendations import OTHER_ADVICE, another_analysis
 from tests.api.world import NOW, OPPORTUNITY, World, make_audit, make_world
 from tests.services.factories import make_instrument, make_signal, make_trade
@@ -115,6 +116,17 @@ class TestFields:
             change(world, advice, **changes)
         assert caught.value.code == code
         assert not RecommendationHistory.objects.exists()
+
+    def test_a_zero_has_no_sign(self, world: World, advice: RecommendationTracking) -> None:
+        """PostgreSQL keeps it in a column and not in JSON, SQLite in neither."""
+        given = {"effort_hours": -0.0, "claimed_effect_r": -0.0}
+        assert {name: str(value) for name, value in checked(given).items()} == dict.fromkeys(
+            given, "0.0"
+        )
+        change(world, advice, **given, status="IMPLEMENTED")
+        plan = MeasurementPlan.objects.get()
+        assert str(plan.data["claimed_effect_r"]) == "0.0"
+        assert data_hash(plan.data) == plan.sha256
 
     def test_an_owner_is_somebody_of_the_desk(
         self, world: World, advice: RecommendationTracking
