@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -22,6 +23,11 @@ from .market import Instrument
 _EURUSD = ("EURUSD", 5, 0.0001, ("EUR", "USD"))
 _NEEDED = ("lean/oanda-minute-eurusd", "lean/oanda-hour-eurusd.zip", "ejtrader", "freqtrade")
 _USDJPY = ("USDJPY", 3, 0.01, ("USD", "JPY"))
+# The hours of USDJPY are those of its broker's server, which nothing states: its weeks begin at
+# Monday 00:00 all year, and its moves mirror those of EURUSD (in UTC) an hour or two later, from
+# this weekend on two or three.
+_SERVER_MOVED = "2014-11-23"
+_SERVER_CLOCKS = (ZoneInfo("Europe/Berlin"), ZoneInfo("Europe/Athens"))
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ def _hours(folder: Path) -> list[Series]:
     euro_spread = quotes[:, 8] - quotes[:, 3]
     with (folder / "ejtrader/USDJPYh1.csv").open() as lines:
         rows = list(csv.reader(lines))[1:]
-    yen_time = np.array([_utc(row[0], "%Y-%m-%d %H:%M:%S") for row in rows])
+    yen_time = np.array([_of_server(row[0]) for row in rows])
     table = np.array([row[1:] for row in rows], float)
     yen, volume = table[:, :4] / 1000, table[:, 4]
     both, left, right = np.intersect1d(euro_time, yen_time, return_indices=True)
@@ -151,6 +157,11 @@ def _hours(folder: Path) -> list[Series]:
 
 def _utc(text: str, form: str) -> int:
     return int(datetime.strptime(text, form).replace(tzinfo=UTC).timestamp())
+
+
+def _of_server(text: str) -> int:
+    clock = _SERVER_CLOCKS[text >= _SERVER_MOVED]
+    return int(datetime.fromisoformat(text).replace(tzinfo=clock).timestamp())
 
 
 def _freqtrade(folder: Path) -> list[Series]:

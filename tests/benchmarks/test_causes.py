@@ -32,6 +32,8 @@ from benchmarks.causes.plant import blank
 from benchmarks.causes.score import Answer
 from benchmarks.causes.truth import CAUSES, MATERIAL_R, NAMED, Truth
 from post_mortem.core.diagnose import diagnose_case
+from trading.core.sessions import is_open
+from trading.core.types import NS_PER_SECOND
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = (*CAUSES, "compound")
@@ -209,6 +211,31 @@ def test_real_candles_without_a_plant_are_shown_as_they_are(series: list[Series]
     wanted = np.rint(hours.prices[3000:3060] / hours.instrument.point)
     shown = np.column_stack([candles.open, candles.high, candles.low, candles.close])
     assert np.abs(shown - wanted).max() <= 1
+
+
+@pytest.mark.realdata
+def test_real_markets_are_on_one_clock(series: list[Series]) -> None:
+    """What buys dollars for euros buys them for yen in the same hour, not in another one, in
+    winter and in summer, before the file's server moved and after."""
+    euro, yen = (one for one in series if one.timeframe == "1h")
+    moves = np.diff(np.log(euro.prices[:, 3])), np.diff(np.log(yen.prices[:, 3]))
+    month = (euro.time // 86_400).astype("datetime64[D]").astype("datetime64[M]")[1:]
+    for season in (("2013-12", "2014-03"), ("2014-05", "2014-09"), ("2017-05", "2017-09")):
+        held = (month >= np.datetime64(season[0])) & (month < np.datetime64(season[1]))
+        left, right = (each[held] for each in moves)
+        together = [float(np.corrcoef(left, np.roll(right, k))[0, 1]) for k in (-2, -1, 0, 1, 2)]
+        assert int(np.argmin(together)) == 2
+        assert together[2] < -0.15
+
+
+@pytest.mark.realdata
+def test_the_week_of_real_markets_is_that_of_their_calendar(series: list[Series]) -> None:
+    for one in series:
+        if one.instrument.closes:
+            assert is_open("fx", one.time * NS_PER_SECOND).all()
+            gaps = np.diff(one.time)
+            weekends = gaps[(gaps > 40 * 3600) & (gaps < 60 * 3600)]
+            assert np.median(weekends) <= 50 * 3600  # Friday 16:00 to Sunday 17:00 or 18:00
 
 
 @pytest.mark.realdata
