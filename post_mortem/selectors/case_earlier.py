@@ -13,14 +13,25 @@ from post_mortem.core.rules import Rule
 from post_mortem.core.types import Bool, Flag, ModelHistory, Outcome, SetupHistory, TradeLog
 from trading.core.candles import I64
 from trading.core.types import timeframe_ns
-from trading.models import CandleSeries
+from trading.models import CandleSeries, Signal
 
 from . import histories
 from .case_layout import Chunk, arrays_of, bare_batch, judged_by, lay_out, load, with_rules
-from .case_rows import SIGNAL_FIELDS, Selection, no_trades, signal_rows
-from .columns import Column, fetch
+from .case_rows import (
+    SIGNAL_FIELDS,
+    Selection,
+    SignalRows,
+    no_trades,
+    picked,
+    signal_rows,
+    together,
+)
+from .columns import Column, fetch, integers
 from .histories import Asked
 from .markets import Surroundings, market
+
+# Signals from which on a chunk is asked for those it holds, and up to which others are read by id.
+_MANY = 500
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,10 +90,7 @@ class EarlierResults:
 
     def _sent(self, chunk: Chunk, since: int | None, before: int) -> histories.Pool:
         """Results of the untraded signals sent in [since, before)."""
-        found = histories.untraded_signals(
-            chunk.group.account_id, chunk.group.instrument_id, since, before
-        )
-        signals = signal_rows(fetch(found, *SIGNAL_FIELDS))
+        signals = _untraded_rows(chunk, since, before)
         known = [np.zeros(0, np.int64)]
         row, won = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
         if len(signals):
@@ -104,6 +112,24 @@ class EarlierResults:
                 np.concatenate(row)[order], when[order], np.concatenate(won)[order]
             ),
         )
+
+
+def _untraded_rows(chunk: Chunk, since: int | None, before: int) -> SignalRows:
+    """Untraded signals sent in [since, before). Those that the chunk holds are not read again."""
+    found = histories.untraded_signals(
+        chunk.group.account_id, chunk.group.instrument_id, since, before
+    )
+    if len(chunk.signals) < _MANY:
+        return signal_rows(fetch(found, *SIGNAL_FIELDS))
+    ids = integers(fetch(found, "id")["id"])
+    order = np.argsort(chunk.signals.id)
+    place = order[np.minimum(np.searchsorted(chunk.signals.id, ids, sorter=order), order.size - 1)]
+    held = chunk.signals.id[place] == ids
+    absent = ids[~held].tolist()
+    if len(absent) > _MANY:
+        return signal_rows(fetch(found, *SIGNAL_FIELDS))
+    others = Signal.objects.filter(pk__in=absent).order_by("time", "id")
+    return together(picked(chunk.signals, place[held]), signal_rows(fetch(others, *SIGNAL_FIELDS)))
 
 
 def _results(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -164,6 +164,9 @@ class SignalRows:
         return int(self.id.shape[0])
 
 
+_ARRAYS = tuple(field.name for field in fields(SignalRows) if field.name != "raw")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TradeRows:
     """Columns of trades; `signal` is the index of its signal. Sorted by opening time and id."""
@@ -229,6 +232,23 @@ def signal_rows(rows: dict[str, Column]) -> SignalRows:
         claimed=claimed_bits(rows["claimed_setups"]),
         timeframe_ns=np.array([lengths[name] for name in rows["timeframe"]], np.int64),
     )
+
+
+def picked(signals: SignalRows, index: I64) -> SignalRows:
+    """Some of the signals, in the order of the index."""
+    places = index.tolist()
+    raw = {name: [column[i] for i in places] for name, column in signals.raw.items()}
+    return SignalRows(raw=raw, **{name: getattr(signals, name)[index] for name in _ARRAYS})
+
+
+def together(first: SignalRows, second: SignalRows) -> SignalRows:
+    """Both, by time and id."""
+    raw = {name: [*first.raw[name], *second.raw[name]] for name in SIGNAL_FIELDS}
+    arrays = {
+        name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in _ARRAYS
+    }
+    both = SignalRows(raw=raw, **arrays)
+    return picked(both, np.lexsort((both.id, both.time)))
 
 
 def claimed_bits(column: Column) -> NDArray[np.int32]:

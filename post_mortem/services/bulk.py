@@ -25,6 +25,8 @@ _CACHE_KIB = 128 * 1024
 # A statement holds the interpreter while it is given its values and lets go of it while it runs, so
 # few long ones leave more to the thread that computes the next batch.
 _VALUES_A_STATEMENT = 20_000
+# Rows from which on it is worth looking for columns that hold the same value in all of them.
+_MANY_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,28 @@ def _conflict_clause(names: tuple[str, ...], key: UniqueKey | None, keep: frozen
     return f"on conflict {key.sql()} do update set {changes}"
 
 
+def _constants_apart(
+    constants: Mapping[str, Any], columns: Mapping[str, Sequence[Any]]
+) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:
+    """Columns that hold one value in all of many rows become constants; one column stays."""
+    count = len(next(iter(columns.values())))
+    many = count >= _MANY_ROWS
+    same = {name for name, values in columns.items() if many and _is_one_value(values)}
+    same.discard(next(iter(columns)))
+    return (
+        {**constants, **{name: columns[name][0] for name in same}},
+        {name: values for name, values in columns.items() if name not in same},
+    )
+
+
+def _is_one_value(values: Sequence[Any]) -> bool:
+    """Whether every row holds the very same value, of one type: 1 and 1.0 and True differ."""
+    first = values[0]
+    if values[-1] != first or values.count(first) != len(values):
+        return False
+    return len(set(map(type, values))) == 1
+
+
 def _insert(
     model: type[Model],
     constants: Mapping[str, Any],
@@ -132,31 +156,35 @@ def _insert(
 ) -> None:
     """Many rows a statement, a constant bound once in each: half the work of a row a statement."""
     connection.ensure_connection()
+    constants, columns = _constants_apart(constants, columns)
     names = ", ".join(map(_quote, (*constants, *columns)))
     shared = [f"?{i}" for i in range(1, len(constants) + 1)]
     one = f"({', '.join([*shared, *['?'] * len(columns)])})"
     into = f"insert into {_quote(model._meta.db_table)} ({names}) values"
-    rows: Iterator[tuple[Any, ...]] = zip(*columns.values(), strict=True)
-    count = len(next(iter(columns.values())))
-    fixed = tuple(constants.values())
+    fixed, varied = list(constants.values()), list(columns.values())
+    count = len(varied[0])
     with connection.wrap_database_errors:
         raw = connection.connection
         allowed = raw.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) - len(fixed)
-        together = max(1, min(allowed, _VALUES_A_STATEMENT) // len(columns))
-        many = f"{into} {', '.join([one] * together)} {ending}"
+        together = max(1, min(allowed, _VALUES_A_STATEMENT) // len(varied))
         # With the small default cache a large transaction would write the same pages many times.
         raw.execute(f"pragma cache_size = {-_CACHE_KIB}")
-        raw.executemany(many, _bound(fixed, rows, count // together, together))
-        raw.executemany(f"{into} {one} {ending}", ((*fixed, *row) for row in rows))
+        full = count - count % together
+        for start, stop, rows in ((0, full, together), (full, count, 1)):
+            many = f"{into} {', '.join([one] * rows)} {ending}"
+            raw.executemany(many, _bound(fixed, varied, range(start, stop, rows), rows))
 
 
 def _bound(
-    fixed: tuple[Any, ...], rows: Iterator[tuple[Any, ...]], statements: int, together: int
-) -> Iterator[tuple[Any, ...]]:
-    """The values of each full statement; what is left over stays in `rows`."""
-    for _ in range(statements):
-        taken = itertools.islice(rows, together)
-        yield (*fixed, *itertools.chain.from_iterable(taken))
+    fixed: list[Any], columns: list[Sequence[Any]], starts: range, rows: int
+) -> Iterator[list[Any]]:
+    """The values of each statement, row by row, put together column by column: that is quicker."""
+    width = len(columns)
+    for start in starts:
+        values = [*fixed, *[None] * (width * rows)]
+        for at, column in enumerate(columns, len(fixed)):
+            values[at::width] = column[start : start + rows]
+        yield values
 
 
 def _copy(

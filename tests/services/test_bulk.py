@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -33,6 +34,7 @@ def snapshots(numbers: range, text: str = "{}") -> dict[str, Any]:
 def short_statements(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred rows of two columns, so that few rows are several statements and a rest."""
     monkeypatch.setattr(bulk, "_VALUES_A_STATEMENT", 200)
+    monkeypatch.setattr(bulk, "_MANY_ROWS", 2)
 
 
 @pytest.mark.django_db
@@ -70,6 +72,25 @@ def test_taken_keys_are_updated_and_the_rest_inserted(constant: bool) -> None:
     assert RuleSnapshot.objects.filter(data={"a": 1}).count() == 160
     for row in RuleSnapshot.objects.filter(sha256__in=ids):
         assert row.pk == ids[row.sha256]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["", "", None],
+        [None, "", None],
+        [1, True, 1],
+        [0, 0.0, 0],
+        [math.nan] * 3,
+        [0.1, 0.1, 0.2],
+        [0.1, 0.2, 0.1],
+    ],
+)
+def test_a_column_with_two_values_is_no_constant(values: list[Any]) -> None:
+    columns = {"id": [1, 1, 1], "x": values, "y": ["a", "a", "a"]}
+    constants, rest = bulk._constants_apart({"z": 1}, columns)
+    assert constants == {"z": 1, "y": "a"}
+    assert rest == {"id": [1, 1, 1], "x": values}
 
 
 @pytest.mark.django_db

@@ -14,7 +14,7 @@ import pytest
 from post_mortem.core.inputs import bars_read, input_hashes
 from post_mortem.core.replay import replay
 from post_mortem.core.types import SETUPS, Flag
-from post_mortem.selectors import cases, histories
+from post_mortem.selectors import case_earlier, cases, histories
 from post_mortem.selectors.case_rows import Selection
 from post_mortem.selectors.cases import CasesOf, case_batches
 from post_mortem.selectors.columns import from_ns, time_texts, times, utc_ns
@@ -298,15 +298,17 @@ def test_signals_without_a_result_push_none_out(
     assert sorted(pool.score[seen].tolist()) == [20.0, 21.0, 22.0]
 
 
-@pytest.mark.parametrize("size", [1, 7])
+@pytest.mark.parametrize(("size", "many"), [(1, 500), (7, 500), (1, 0), (7, 0), (7, 3), (20, 20)])
 def test_what_a_case_sees_does_not_depend_on_the_chunk_it_is_read_in(
-    account: Account, instrument: Instrument, monkeypatch: pytest.MonkeyPatch, size: int
+    account: Account, instrument: Instrument, monkeypatch: pytest.MonkeyPatch, size: int, many: int
 ) -> None:
+    """Nor on which earlier signals are taken from the chunk and which are read (`many`)."""
     monkeypatch.setattr(histories, "LIMIT", 4)
     make_candles(instrument, walk(BARS, step=60.0))
     rng = np.random.default_rng(5)
     levels = {"stop_loss": price(109_900), "take_profit": price(110_100)}
     minutes = np.sort(rng.choice(np.arange(-20_000, 8_000), 16, replace=False)).tolist()
+    minutes[5] = minutes[6] = minutes[7]
     for i, minute in enumerate(minutes):
         low = {"min_score": 80.0} if i % 3 == 0 else {}
         signal = scored(account, instrument, minute, score=20.0 + i, **levels, **low)
@@ -314,6 +316,7 @@ def test_what_a_case_sees_does_not_depend_on_the_chunk_it_is_read_in(
             closed(signal, minute + 90)
     alone = {signal.pk: hashes(case_of(signal))[0] for signal in Signal.objects.all()}
     monkeypatch.setattr(cases, "signal_chunks", partial(cases.signal_chunks, size=size))
+    monkeypatch.setattr(case_earlier, "_MANY", many)
     together = {}
     for found in case_batches(Selection(horizons=("4H",), trades=False)):
         together |= dict(zip(found.signal_id.tolist(), hashes(found), strict=True))
