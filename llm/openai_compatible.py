@@ -37,13 +37,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CLOSE_SECONDS: Final = 2.0
-# What a request says besides its body: no telemetry, and nothing the SDK read from the environment.
-_HEADERS_SENT: Final = frozenset(
-    {
-        "accept", "accept-encoding", "authorization", "connection", "content-length",
-        "content-type", "host", "user-agent",
-    }
-)  # fmt: skip
+# What of the SDK's headers is sent: no telemetry, and nothing it read from the environment.
+_HEADERS_SENT: Final = frozenset({"accept", "authorization", "content-type", "user-agent"})
+# Headers of how a body travelled, untrue of the body that was read.
+_OF_THE_WIRE: Final = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 # Names of the length limit and whether a temperature is accepted, by endpoint.
 _DIALECTS: Final[Remembered[Endpoint, tuple[str, bool]]] = Remembered()
 _OTHER_NAME: Final = {
@@ -71,23 +68,29 @@ def _client_class() -> type[httpx2.AsyncClient]:
     import httpx2
 
     class BoundedClient(httpx2.AsyncClient):
-        """Reads at most `max_body` bytes of any body, after decompression."""
+        """Sends few headers and reads at most `max_body` bytes of any body, after decompression."""
 
         max_body = 0
 
+        def build_request(self, method: str, url: httpx2.URL | str, **given: Any) -> httpx2.Request:
+            # Not merged with settings of the client, a third of the time: there are none.
+            headers = [pair for pair in given.pop("headers") if pair[0].lower() in _HEADERS_SENT]
+            timeout = httpx2.Timeout(given.pop("timeout")).as_dict()
+            return httpx2.Request(
+                method,
+                url,
+                headers=[*headers, ("accept-encoding", "gzip")],
+                extensions={"timeout": timeout},
+                **given,
+            )
+
         async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-            for name in request.headers.keys() - _HEADERS_SENT:
-                del request.headers[name]
             response = await super().send(request, **(options | {"stream": True}))
             try:
                 body = await _read(response, self.max_body)
             finally:
                 await response.aclose()
-            headers = [
-                (name, value)
-                for name, value in response.headers.items()
-                if name not in ("content-encoding", "content-length", "transfer-encoding")
-            ]
+            headers = [one for one in response.headers.raw if one[0].lower() not in _OF_THE_WIRE]
             return httpx2.Response(
                 response.status_code, headers=headers, content=body, request=request
             )
@@ -127,7 +130,6 @@ async def connect(config: LLMConfig, breaker: Breaker) -> AsyncIterator[OpenAICo
             pool=config.connect_seconds,
         ),
         limits=httpx2.Limits(max_connections=config.concurrency),
-        headers={"accept-encoding": "gzip"},
     )
     http.max_body = config.max_body  # type: ignore[attr-defined]
     # Key and address are always given: the SDK would look for them in the environment.

@@ -10,10 +10,10 @@ purpose: a false alarm costs a sound sentence.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from .grounding import CITATION, SLOT, Citable, Violation, citations, sentences
+from .grounding import CITATION, SLOT, Citable, Violation, citations, is_plainly_cased, sentences
 from .types import CAUSE_LABELS, ExitReason, Outcome
 
 
@@ -35,52 +35,70 @@ class Ground:
     tendency: int = 0
 
 
-def _words(*patterns: str) -> re.Pattern[str]:
-    return re.compile(r"\b(?:" + "|".join(patterns) + r")\b", re.IGNORECASE)
+class _Words:
+    """Patterns of whole words, in lower case, found in a text of any case. Where case does not
+    matter to the expression itself it passes over most words by their first letter, so nearly every
+    text, whose letters are ASCII, is searched in lower case."""
+
+    def __init__(self, *patterns: str) -> None:
+        source = r"\b(?:" + "|".join(patterns) + r")\b"
+        self._in_lower_case = re.compile(source)
+        self._in_any_case = re.compile(source, re.IGNORECASE)
+
+    def search(self, text: str) -> re.Match[str] | None:
+        return next(self.finditer(text), None)
+
+    def finditer(self, text: str) -> Iterator[re.Match[str]]:
+        if is_plainly_cased(text):
+            return self._in_lower_case.finditer(text.lower())
+        return self._in_any_case.finditer(text)
+
+    def sub(self, replacement: str | Callable[[re.Match[str]], str], text: str) -> str:
+        return text if self.search(text) is None else self._in_any_case.sub(replacement, text)
 
 
 _HIT = (
     r"(?:was |were |got |been |is |being )?"
     r"(?:hit|reached|touched|triggered|filled|taken out|tagged)"
 )
-_WON = _words(
+_WON = _Words(
     r"won", r"winners?", r"winning (?:trade|position|one)", r"profitable", r"succeeded",
     r"success(?:ful|fully)?", r"made money", r"paid off", r"in (?:a )?profit", r"in the money",
     r"(?:closed|ended|finished|exited|booked|banked)(?: \w+){0,4} (?:with|for|at|a|the) (?:a )?"
     r"(?:gain|profit|win)",
 )  # fmt: skip
-_LOST = _words(
+_LOST = _Words(
     r"lost", r"losers?", r"losing (?:trade|position|one)", r"unprofitable", r"lost money",
     r"at a loss", r"(?:closed|ended|finished|exited)(?: \w+){0,4} (?:with|for|at|in|a) (?:a )?loss",
 )  # fmt: skip
-_STOPPED = _words(
+_STOPPED = _Words(
     r"stopped out", rf"stop(?:[- ]loss)?(?: order| level| price)? {_HIT}", r"hit (?:its|the) stop",
     r"reached (?:its|the) stop", r"ran into (?:its|the) stop",
 )  # fmt: skip
-_TARGET = _words(
+_TARGET = _Words(
     rf"(?:take[- ]profit|profit target|target)(?: order| level| price)? {_HIT}",
     r"(?:hit|reached) (?:its|the) (?:take[- ]profit|profit target|target)",
 )  # fmt: skip
-_LONG = _words(
+_LONG = _Words(
     r"long (?:trade|position|entry|signal)", r"went long", r"was (?:a )?long", r"the buy",
     r"bought", r"buy (?:trade|signal|order|entry)",
 )  # fmt: skip
-_SHORT = _words(
+_SHORT = _Words(
     r"short (?:trade|position|entry|signal)", r"went short", r"was (?:a )?short", r"the sell",
     r"sold short", r"shorted", r"sell (?:trade|signal|entry)",
 )  # fmt: skip
-_BETTER = _words(
+_BETTER = _Words(
     r"profitable", r"ma(?:de|kes?|king) money", r"pa(?:id|ys?) off", r"outperform\w*",
     r"better than", r"(?:an|your|the|real|clear) edge", r"w(?:in|ins|on) more(?: often)?",
     r"best (?:trades|results|kind)", r"worth (?:more of|doing more)", r"gains? money",
 )  # fmt: skip
-_WORSE = _words(
+_WORSE = _Words(
     r"unprofitable", r"los(?:t|es?|ing) money", r"underperform\w*", r"worse than",
     r"(?:a|your|the) leak", r"(?:lose|loses|lost) more(?: often)?",
     r"worst (?:trades|results|kind)",
 )  # fmt: skip
 # Whatever stands under one of these is not told as having happened to this trade.
-_HEDGED = _words(
+_HEDGED = _Words(
     r"not", r"no", r"never", r"neither", r"nor", r"without", r"cannot", r"could", r"would",
     r"might", r"may", r"should", r"if", r"had (?:it|the|this)", r"unless", r"instead of",
     r"rather than", r"almost", r"nearly", r"close to", r"short of", r"before", r"failed to",
@@ -88,23 +106,23 @@ _HEDGED = _words(
     r"expected", r"needs? to", r"to be", r"nothing",
 )  # fmt: skip
 # Certainty dressed as a negation.
-_SURE = _words(
+_SURE = _Words(
     r"no doubt", r"not (?:a|in) doubt", r"without (?:a |any )?doubt", r"no question",
     r"nothing (?:but|less than)", r"not only", r"make no mistake",
 )  # fmt: skip
-_THIS = _words(r"this (?:trade|one|position|signal|time)", r"the (?:trade|position)")
-_OTHERS = _words(
+_THIS = _Words(r"this (?:trade|one|position|signal|time)", r"the (?:trade|position)")
+_OTHERS = _Words(
     r"such (?:trades|setups|losses|signals)", r"(?:trades|setups|signals) (?:like|of|with|near)",
     r"of (?:these|those|such)", r"earlier", r"past", r"history", r"previous", r"others?",
     r"on average", r"usually", r"a trader who", r"comparable", r"similar", r"break(?:s)? even",
 )  # fmt: skip
-_MONEY_MOVES = _words(
+_MONEY_MOVES = _Words(
     r"deposit", r"withdraw", r"wire", r"transfer (?:money|funds|your)", r"send (?:money|funds)",
     r"buy now", r"sell now", r"go all[- ]in", r"guaranteed", r"risk[- ]free", r"double down",
     r"will (?:rise|fall|rally|crash|go up|go down)", r"api key", r"password", r"system prompt",
     r"ignore (?:all |the )?(?:previous|above|prior)",
 )  # fmt: skip
-_UNSURE = _words(
+_UNSURE = _Words(
     r"not", r"no", r"never", r"without", r"ruled out", r"could", r"cannot", r"might", r"whether",
     r"missing", r"unknown", r"unchecked", r"would", r"rather than", r"neither", r"nor", r"didn't",
     r"wasn't", r"isn't", r"against",
@@ -117,7 +135,7 @@ _PARTS = re.compile(
     re.IGNORECASE,
 )
 _CODE_OF = {label.lower(): c for c, label in CAUSE_LABELS.items() if c != "unknown"}
-_LABELS = _words(*(re.escape(label) for label in _CODE_OF))
+_LABELS = _Words(*(re.escape(label) for label in _CODE_OF))
 _CODE = re.compile(r"\b(" + "|".join(_CODE_OF.values()) + r")\b")
 _BREAK = re.compile(r"[,;:\u2013\u2014]| but | while | and then ")
 _REACH = 7
@@ -147,7 +165,7 @@ def check_sentence(sentence: str, ground: Ground) -> list[Violation]:
         for secret in ground.secrets
         if secret and secret in sentence
     ]
-    words = " ".join(CITATION.sub(" ", SLOT.sub(" \u2022 ", sentence)).split())
+    words = " ".join(CITATION.sub(" ", SLOT.sub(" # ", sentence)).split())
     if match := _MONEY_MOVES.search(words):
         found.append(Violation("forbidden_advice", match[0]))
     found.extend(_wrong_nouns(sentence, ground))
@@ -171,7 +189,7 @@ def _wrong_tendency(words: str, tendency: int) -> Iterable[Violation]:
             return
 
 
-_Check = tuple[str, re.Pattern[str], Callable[[Ground], bool]]
+_Check = tuple[str, _Words, Callable[[Ground], bool]]
 
 
 def _is_judged(ground: Ground) -> bool:

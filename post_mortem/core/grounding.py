@@ -32,6 +32,8 @@ _MARKUP = re.compile(
     r"\b|\w@\w|&#?\w+;",
     re.IGNORECASE,
 )
+# What every match of `_MARKUP` has, unless it has a `www.`.
+_MARKUP_SIGN = re.compile(r"[<>{}`|\\:@\[\]&]|\.\w")
 # A slot reads as its own figure only where nothing touches it: a digit, a sign, a unit or another
 # slot beside it makes another number.
 _GLUED = re.compile(
@@ -43,32 +45,40 @@ _GLUED = re.compile(
     re.IGNORECASE,
 )
 _NEIGHBOURS = re.compile(rf"(?={SLOT.pattern}\s*{SLOT.pattern})")
-_UNITS = (
-    "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|"
-    "sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+_WORD = re.compile(r"\w+")
+_UNITS = _WORD.findall(
+    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety"
 )
-_ORDINALS = (
-    "second|thirds?|fourths?|fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?|eleventh|twelfth|"
-    "thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|"
-    "thirtieth|fortieth|fiftieth|hundredths?|thousandths?"
+_OTHER_NUMBERS = _WORD.findall(
+    "zero nil second third thirds fourth fourths fifth fifths sixth sixths seventh sevenths eighth "
+    "eighths ninth ninths tenth tenths eleventh twelfth thirteenth fourteenth fifteenth sixteenth "
+    "seventeenth eighteenth nineteenth twentieth thirtieth fortieth fiftieth hundredth hundredths "
+    "thousandth thousandths hundred hundreds hundredfold thousand thousands thousandfold million "
+    "millions billion billions trillion trillions dozen dozens twice thrice twofold manifold "
+    "double doubled doubles doubling triple tripled triples tripling quadruple quadrupled "
+    "quadruples quadrupling quintuple quintupled quintuples quintupling halve halved halves "
+    "halving half quarter quarters "
+    "deux trois quatre cinq sept huit neuf dix vingt cent mille zwei drei vier sechs sieben acht "
+    "neun zehn elf zwanzig hundert tausend uno tres cuatro cinco seis siete ocho nueve diez veinte "
+    "cien ciento tre quattro cinque sei sette otto nove dieci cento dois oito dez"
+)
+_SPELT = frozenset(
+    (*(unit + ending for unit in _UNITS for ending in ("", "fold", "some")), *_OTHER_NUMBERS)
 )
 _NUMBER_WORDS = re.compile(
-    rf"\b(?:zero|nil|(?:{_UNITS})(?:fold|some)?|(?:{_ORDINALS})|"
-    r"hundreds?|hundredfold|thousands?|thousandfold|millions?|billions?|trillions?|dozens?|"
-    r"couple of|a couple|twice|thrice|twofold|manifold|"
-    r"doubl(?:e|ed|es|ing)|tripl(?:e|ed|es|ing)|quadrupl(?:e|ed|es|ing)|quintupl(?:e|ed|es|ing)|"
-    r"halv(?:e|ed|es|ing)|half|quarters?|one (?:in (?:a|every|each)|out of|per)|"
-    r"one[- ](?:percent|pips?|bars?|minutes?|hours?|days?|trades?|times?)|"
-    r"deux|trois|quatre|cinq|sept|huit|neuf|dix|vingt|cent|"
-    r"mille|zwei|drei|vier|sechs|sieben|acht|neun|zehn|elf|zwanzig|hundert|tausend|uno|tres|"
-    r"cuatro|cinco|seis|siete|ocho|nueve|diez|veinte|cien|ciento|tre|quattro|cinque|sei|"
-    r"sette|otto|nove|dieci|cento|dois|oito|dez)\b",
+    rf"\b(?:{'|'.join(sorted(_SPELT))}|couple of|a couple|one (?:in (?:a|every|each)|out of|per)|"
+    r"one[- ](?:percent|pips?|bars?|minutes?|hours?|days?|trades?|times?))\b",
     re.IGNORECASE,
 )
+# A text without one of these words has no match of `_NUMBER_WORDS`, which is slow to look for.
+_MAY_COUNT = _SPELT | {"couple", "one"}
+_BEYOND_ASCII = re.compile(r"[^\W\x00-\x7f]")
 # Letters strung out (s e v e n) read as a word to people only.
 _STRUNG = re.compile(r"(?<!\w)(?:[^\W\d_][\s.\-_*'\u2019]+){2,}[^\W\d_](?!\w)")
 _PLAIN_SENTENCE = re.compile(r"[ -/:-~]*")  # printable ASCII without digits
-_INNER_BREAK = re.compile(r"(?<=[^\W\d_])[-_*'\u2019.\u00b7](?=[^\W\d_])")
+# The sign first: it is rare, and a look behind every character is slow.
+_INNER_BREAK = re.compile(r"[-_*'\u2019.\u00b7](?<=[^\W\d_].)(?=[^\W\d_])")
 _ROMAN = re.compile(
     r"\b(?=[IVXLCDM]{2,}\b)M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})\b|"
     r"\b[IVXLCDM]\s?(?:R|pips?|bars?|times|percent|minutes?|hours?|days?|trades?|%)\b"
@@ -151,12 +161,28 @@ def number_word(text: str) -> str | None:
     """The first number written in letters, Roman numerals and disguised spellings included."""
     plain = _plain(text)
     joined = _INNER_BREAK.sub("", plain)
-    strung = _STRUNG.search(plain)
-    spelt = _NUMBER_WORDS.search(plain)
+    spelt = _spelt(plain)
     if spelt is None and joined != plain:
-        spelt = _NUMBER_WORDS.search(joined)
-    found = spelt or _ROMAN.search(plain) or strung
+        spelt = _spelt(joined)
+    found = spelt or _ROMAN.search(plain) or _STRUNG.search(plain)
     return found[0] if found else None
+
+
+def _spelt(text: str) -> re.Match[str] | None:
+    if is_plainly_cased(text) and _MAY_COUNT.isdisjoint(_WORD.findall(text.lower())):
+        return None
+    return _NUMBER_WORDS.search(text)
+
+
+def is_plainly_cased(text: str) -> bool:
+    """Whether its letters are ASCII. Of others some equal an ASCII letter where case is ignored."""
+    return text.isascii() or _BEYOND_ASCII.search(text) is None
+
+
+def _markup(text: str) -> re.Match[str] | None:
+    if _MARKUP_SIGN.search(text) is None and "www." not in text.lower():
+        return None
+    return _MARKUP.search(text)
 
 
 def _check_references(sentence: str, facts: Mapping[str, Citable]) -> list[Violation]:
@@ -174,6 +200,8 @@ def _check_references(sentence: str, facts: Mapping[str, Citable]) -> list[Viola
 
 def _glued(text: str, facts: Mapping[str, Citable]) -> str | None:
     """What touches a slot so that its figure reads as another one."""
+    if "{{" not in text and "}}" not in text:
+        return None
     if match := _GLUED.search(text):
         return match[0]
     for left_id, left, right_id, right in _NEIGHBOURS.findall(text):
@@ -197,7 +225,7 @@ def _check_sentence(sentence: str, facts: Mapping[str, Citable]) -> list[Violati
         found.extend(_check_characters(rest))
     if word := number_word(rest):
         found.append(Violation("number_word", word))
-    if match := _MARKUP.search(rest) or _MARKUP.search(SLOT.sub(" ", closed)):
+    if match := _markup(rest) or _markup(SLOT.sub(" ", closed)):
         found.append(Violation("markup", match[0]))
     return found
 

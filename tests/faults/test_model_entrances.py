@@ -35,7 +35,8 @@ pytestmark = pytest.mark.django_db
 
 SECONDS: Final = 2
 MOST_REQUESTS: Final = 6
-MOST_MS: Final = 20_000
+# The deadline of a call, and what a loaded machine may take to notice it.
+MOST_MS: Final = (SECONDS + 2) * 1_000
 KEY, NOTE, PROMPT = "sk-canary-of-the-key", "canary of the note", "You word the post-mortem"
 FAST: Final = ("401", "429_hour", "reset_mid", "prose", "xss", "ok")
 # Sentences of rows that say what must not be shown.
@@ -138,15 +139,19 @@ def holds(desk: Desk, caplog: pytest.LogCaptureFixture, what: str) -> None:
     assert max(asked.values()) <= MOST_REQUESTS, what
     for call in LLMCall.objects.all():
         assert call.requests <= MOST_REQUESTS, what
-        # Without a deadline a hanging server would hold it for an hour.
-        assert call.ms <= MOST_MS, what
+        # On the clock that does not jump. Without a deadline a hanging server would take an hour.
+        assert call.ms <= MOST_MS, (what, call.ms)
     assert TradeAnalysis.objects.count() == len(desk.trades), what
     stored = TradeAnalysis.objects.values("source", "source_reason", "analysis_data", "grounding")
     reasons = {row["source_reason"] for row in stored if row["source"] == "template"}
     called = set(LLMCall.objects.exclude(outcome="ok").values_list("outcome", flat=True))
     assert reasons - {""} == called, what
-    written = json.dumps([list(stored), list(LLMCall.objects.values())], default=str)
-    assert not any(part in written for part in (*FORBIDDEN, KEY, NOTE, PROMPT)), what
+    # Without times, whose digits may be those of a forbidden figure.
+    calls = [
+        {k: v for k, v in row.items() if k != "created_at"} for row in LLMCall.objects.values()
+    ]
+    written = json.dumps([list(stored), calls], default=str)
+    assert [part for part in (*FORBIDDEN, KEY, NOTE, PROMPT) if part in written] == [], what
     # Of a trade that won it is true.
     lost = TradeAnalysis.objects.exclude(audit__outcome=Outcome.SUCCEEDED)
     assert "was a success" not in json.dumps(list(lost.values("analysis_data"))), what
