@@ -1,6 +1,6 @@
 """First-touch replay: what prices did between entry and exit, for all cases in one pass.
 
-Conventions (tests/core/test_boundaries.py has one worked example each):
+Conventions (test_boundaries.py and test_label_*.py in tests/core have one worked example each):
 
 - A long touches its stop when a low is at or below it and its target when a high is at or above
   it, on the side of the book on which it exits: bids for a long and asks for a short where the

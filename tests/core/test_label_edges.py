@@ -1,4 +1,4 @@
-"""Edges of labels that a careless change would move unseen, a row each as in `test_boundaries`."""
+"""Edges of labels that a careless change would move unseen, a row each as in `label_rows`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from post_mortem.core.labeler import label
 from post_mortem.core.replay import replay
 from post_mortem.core.types import ExitReason, Flag, Outcome, SetupView
 from tests.core.cases import MINUTE, NAN, Bar, at, batch, candles, market, signal, trade
-from tests.core.test_boundaries import (
+from tests.core.label_rows import (
     BOTH,
     FAILED,
     LIMIT,
@@ -22,10 +22,12 @@ from tests.core.test_boundaries import (
     SUCCEEDED,
     F,
     Row,
+    both_ways,
     check,
+    check_row,
+    each,
     hourly,
     judged,
-    mirrored,
 )
 from trading.core.aggregate import aggregate
 from trading.core.types import NS_PER_DAY, NS_PER_HOUR
@@ -64,11 +66,10 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("turned", [False, True], ids=["long", "short"])
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name.replace(" ", "_"))
+@both_ways
+@each(ROWS)
 def test_signal(row: Row, turned: bool) -> None:
-    used = mirrored(row) if turned else row
-    check(judged(market(candles(used.bars)), signal(**used.case)), used.expect, used.flags)
+    check_row(row, turned=turned)
 
 
 @pytest.mark.parametrize(

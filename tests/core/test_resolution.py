@@ -106,6 +106,24 @@ def test_a_finer_path_that_never_gained_or_never_lost_moved_by_nothing(
     assert (found.mfe_r[0], found.mae_r[0], found.drawdown_r[0]) == (gained, lost, fell)
 
 
+def test_what_finer_bars_settle_of_one_case_is_no_matter_of_its_neighbours() -> None:
+    where = split(UP_THEN_DOWN + QUIET, without=(5,))
+    rows = [
+        signal(**PLAN),
+        signal(**PLAN | {"entry_time": at(5), "minutes": 5}),
+        # Inside one bar that no finer bars are stored of: nobody knows what it saw.
+        trade(entry_time=at(6.2), exit=105.0, exit_time=at(6.8), stop_price=90.0),
+    ]
+    one = batch(where, *rows)
+    paths = first_touches(one)
+    found = label(one, paths)
+    assert paths.resolved is not None
+    assert np.isfinite(paths.resolved.best).tolist() == [True, False, False]
+    assert found.r.tolist() == [2.0, 0.0, 0.5]
+    np.testing.assert_array_equal(found.mfe_r, [2.1, 0.1, np.nan])
+    np.testing.assert_array_equal(found.mae_r, [0.1, 0.1, np.nan])
+
+
 def test_one_finer_bar_that_touches_both_is_the_stop() -> None:
     rows = [FLAT, (100, 121, 88, 100), FLAT, FLAT, FLAT]
     _, found = judged(split(rows + QUIET), signal(**PLAN))
