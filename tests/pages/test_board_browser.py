@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from django.test import Client
+from django.utils import timezone
 
 from post_mortem.models import MeasurementPlan, RecommendationTracking
+from post_mortem.services.recommendations import track
 from tests.services.impact_data import add_advice
 
-from .factories import World, make_world
+from .browsing import blocked, open_trade
+from .factories import World
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def world(transactional_db: None) -> World:
-    return make_world(trades=4)
-
-
-@pytest.fixture
-def page(browser: Browser, live_server: Any, world: World) -> Iterator[Page]:
-    """A page of a browser in which Anna is signed in; it remembers what the policy blocks."""
-    client = Client()
-    client.force_login(world.user)
-    context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
-    cookie = client.cookies["sessionid"].value
-    context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
-    context.add_init_script(
-        "window.violations = []; document.addEventListener('securitypolicyviolation', "
-        "(e) => window.violations.push(e.violatedDirective));"
-    )
-    yield context.new_page()
-    context.close()
 
 
 def first(world: World) -> RecommendationTracking:
@@ -154,4 +134,76 @@ def test_scope_and_merging_on_the_page_of_one(world: World, page: Page) -> None:
 
 def test_nothing_is_blocked(world: World, page: Page) -> None:
     page.goto(f"/recommendations/{first(world).pk}/", wait_until="networkidle")
-    assert page.evaluate("window.violations") == []
+    assert blocked(page) == []
+
+
+# --- statuses -------------------------------------------------------------------------------------
+def test_a_status_survives_a_reload(world: World, page: Page) -> None:
+    open_trade(page, world)
+    with page.expect_response("**/recommendations/track/") as answer:
+        page.locator("select.status").first.select_option("IMPLEMENTED")
+    assert answer.value.status == 200
+    page.reload()
+    assert page.locator("select.status").first.input_value() == "IMPLEMENTED"
+    page.goto("/recommendations/?status=IMPLEMENTED")
+    assert page.locator(".board .advice").count() == 1
+
+
+def test_two_changes_in_a_row_and_an_undo(world: World, page: Page) -> None:
+    page.goto("/recommendations/")
+    box = page.locator(".advice").first
+    # Faster than the first answer: the second must not fail on its own sibling's version.
+    box.locator("select.status").select_option("IMPLEMENTED")
+    box.locator("select.status").select_option("IGNORED")
+    page.locator('.advice[data-version="3"]').wait_for()
+    assert box.locator("select.status").input_value() == "IGNORED"
+    with page.expect_response("**/undo/"):
+        box.locator("[data-undo]").click()
+    page.locator('.advice[data-version="4"]').wait_for()
+    assert box.locator("select.status").input_value() == "IMPLEMENTED"
+
+
+@pytest.mark.parametrize(
+    ("button", "status"), [("Keep theirs", "IGNORED"), ("Apply mine", "IMPLEMENTED")]
+)
+def test_who_was_slower_chooses(world: World, page: Page, button: str, status: str) -> None:
+    page.goto("/recommendations/")
+    box = page.locator(".advice").first
+    pk = int(str(box.get_attribute("data-recommendation")))
+    track(
+        recommendation_id=pk,
+        status="IGNORED",
+        notes=None,
+        version=1,
+        user=world.user,
+        now=timezone.now(),
+    )
+    box.locator("select.status").select_option("IMPLEMENTED")
+    box.get_by_text("anna set this to Ignored").wait_for()
+    assert "Yours was not saved." in box.inner_text()
+    assert RecommendationTracking.objects.get(pk=pk).implementation_status == "IGNORED"
+    box.get_by_role("button", name=button).click()
+    box.locator("[data-track-message]").wait_for(state="detached")
+    assert box.locator("select.status").input_value() == status
+    assert RecommendationTracking.objects.get(pk=pk).implementation_status == status
+
+
+def test_notes_are_kept(world: World, page: Page) -> None:
+    page.goto("/recommendations/")
+    box = page.locator(".advice").first
+    box.get_by_text("Owner, due, notes").click()
+    box.locator("textarea").fill("from Monday on")
+    with page.expect_response("**/recommendations/track/") as answer:
+        box.get_by_role("button", name="Save", exact=True).click()
+    assert answer.value.status == 200
+    page.reload()
+    assert page.locator(".advice textarea").first.input_value() == "from Monday on"
+
+
+def test_a_change_without_a_server_is_not_pretended(world: World, page: Page) -> None:
+    page.goto("/recommendations/")
+    page.route("**/recommendations/track/", lambda route: route.abort())
+    box = page.locator(".advice").first
+    box.locator("select.status").select_option("IMPLEMENTED")
+    box.get_by_text("Nothing was saved.").wait_for()
+    assert box.locator("select.status").input_value() == "PENDING"

@@ -3,44 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from django.test import Client
 from django.utils import timezone
 
 from post_mortem.models import Experiment
 
+from .browsing import PHONE, Opened, blocked, width_of
 from .experiments import an_experiment, fill
-from .factories import World, make_world
+from .factories import World
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-PHONE = {"width": 390, "height": 844}
 
-
-@pytest.fixture
-def world(transactional_db: None) -> World:
-    return make_world(trades=3)
-
-
-def signed_in(browser: Browser, live_server: Any, world: World, **options: Any) -> Any:
-    client = Client()
-    client.force_login(world.user)
-    context = browser.new_context(base_url=live_server.url, **options)
-    cookie = client.cookies["sessionid"].value
-    context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
-    return context
-
-
-def test_an_experiment_from_its_start_to_its_end(
-    browser: Browser, live_server: Any, world: World
-) -> None:
-    context = signed_in(browser, live_server, world)
-    page = context.new_page()
+def test_an_experiment_from_its_start_to_its_end(world: World, page: Page) -> None:
     page.goto("/experiments/")
     page.keyboard.press("e")
     page.wait_for_url("**/experiments/new/")
@@ -69,18 +49,15 @@ def test_an_experiment_from_its_start_to_its_end(
     page.wait_for_selector("h1:has-text('This experiment has stopped.')")
     row = Experiment.objects.get(pk=begun.pk)
     assert (row.status, row.ended_because) == ("stopped", "Went on holiday")
-    context.close()
+    assert blocked(page) == []
 
 
-def test_the_drawing_fits_a_phone_and_has_a_table(
-    browser: Browser, live_server: Any, world: World
-) -> None:
+def test_the_drawing_fits_a_phone_and_has_a_table(world: World, opened: Opened) -> None:
     experiment = an_experiment(world, days_ago=60)
     fill(experiment, effect=0.0)
-    context = signed_in(browser, live_server, world, viewport=PHONE)
-    page = context.new_page()
+    page = opened(viewport=PHONE).new_page()
     page.goto(f"/experiments/{experiment.pk}/")
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert width_of(page) <= PHONE["width"]
     outside = page.evaluate(
         "[...document.querySelectorAll('main svg text')].filter((e) => {"
         "  const box = e.getBoundingClientRect();"
@@ -91,4 +68,4 @@ def test_the_drawing_fits_a_phone_and_has_a_table(
     rows = page.locator(".difference ~ details tbody tr").count()
     days = [row for row in experiment.assignments.all() if row.day < timezone.now().date()]
     assert abs(rows - len(days)) <= 1
-    context.close()
+    assert blocked(page) == []

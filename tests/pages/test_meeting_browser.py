@@ -3,61 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from django.test import Client
 
 from post_mortem.models import MeetingDecision, ReviewMeeting
 from post_mortem.services import recommendations
 from post_mortem.services.meetings import Choice, decide, open_meeting
 from tests.services.meeting_desk import NOW, WEEK, MeetingDesk, make_desk
 
+from .browsing import DESK, PHONE, Opened, blocked, serious_faults, width_of
+
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-DESK = {"width": 1440, "height": 900}
-PHONE = {"width": 390, "height": 844}
-_WATCH = """
-window.violations = [];
-document.addEventListener("securitypolicyviolation", (e) => window.violations.push(e.blockedURI));
-"""
-
 
 @pytest.fixture
-def desk(transactional_db: None) -> MeetingDesk:
+def desk(db: None) -> MeetingDesk:
     return make_desk()
 
 
 @pytest.fixture
-def opened(
-    browser: Browser, live_server: Any, desk: MeetingDesk
-) -> Iterator[Callable[..., BrowserContext]]:
-    contexts: list[BrowserContext] = []
-
-    def make(**options: Any) -> BrowserContext:
-        client = Client()
-        client.force_login(desk.user)
-        context = browser.new_context(base_url=live_server.url, **({"viewport": DESK} | options))
-        cookie = client.cookies["sessionid"].value
-        context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
-        context.add_init_script(_WATCH)
-        contexts.append(context)
-        return context
-
-    yield make
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture
-def page(opened: Callable[..., BrowserContext]) -> Page:
-    return opened().new_page()
+def reader(desk: MeetingDesk) -> Any:
+    return desk.user
 
 
 def path(desk: MeetingDesk) -> str:
@@ -104,7 +75,7 @@ def test_a_meeting_is_held_by_keyboard(desk: MeetingDesk, page: Page) -> None:
     meeting = ReviewMeeting.objects.get()
     assert meeting.minutes_sha256[:12] in page.locator(".review-closed").inner_text()
     assert page.locator("#review form[data-save]").count() == 0
-    assert page.evaluate("window.violations") == []
+    assert blocked(page) == []
 
 
 def test_a_decision_is_taken_back(desk: MeetingDesk, page: Page) -> None:
@@ -149,9 +120,7 @@ def test_presenting_shows_a_step_a_screen_and_hides_money(desk: MeetingDesk, pag
     assert MeetingDecision.objects.count() == 1
 
 
-def test_a_phone_has_one_fold_open(
-    desk: MeetingDesk, opened: Callable[..., BrowserContext]
-) -> None:
+def test_a_phone_has_one_fold_open(desk: MeetingDesk, opened: Opened) -> None:
     page = opened(viewport=PHONE).new_page()
     page.goto(path(desk))
     assert visible_steps(page) == ["1"]
@@ -166,7 +135,7 @@ def test_a_phone_has_one_fold_open(
     for step in range(1, 8):
         page.evaluate(f"document.querySelector('#step-{step}').open = true")
         page.wait_for_timeout(50)
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], step
+        assert width_of(page) <= PHONE["width"], step
     small = page.evaluate(
         "[...document.querySelectorAll('main button, main select, main input')]"
         ".filter((e) => e.checkVisibility() && e.type !== 'hidden')"
@@ -179,19 +148,18 @@ def test_a_phone_has_one_fold_open(
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
 def test_axe_finds_nothing_serious(
     desk: MeetingDesk,
-    opened: Callable[..., BrowserContext],
+    opened: Opened,
     viewport: dict[str, int],
     theme: str,
 ) -> None:
     page = opened(viewport=viewport, color_scheme=theme).new_page()
     page.goto(path(desk), wait_until="networkidle")
-    found = Axe().run(page).response["violations"]
+    found = serious_faults(page)
     if viewport == DESK:
         page.keyboard.press("Shift+F")
         page.keyboard.press("5")
-        found += Axe().run(page).response["violations"]
-    serious = [f for f in found if f["impact"] in ("serious", "critical")]
-    assert [(f["id"], [n["html"][:120] for n in f["nodes"][:3]]) for f in serious] == []
+        found += serious_faults(page)
+    assert found == []
 
 
 def test_it_prints_everything_but_the_controls(desk: MeetingDesk, page: Page) -> None:
@@ -249,9 +217,7 @@ def test_a_server_that_is_gone_is_not_pretended_away(desk: MeetingDesk, page: Pa
     assert not MeetingDecision.objects.exists()
 
 
-def test_without_scripts_the_forms_do_it(
-    desk: MeetingDesk, opened: Callable[..., BrowserContext]
-) -> None:
+def test_without_scripts_the_forms_do_it(desk: MeetingDesk, opened: Opened) -> None:
     page = opened(java_script_enabled=False).new_page()
     page.goto(path(desk))
     page.get_by_role("button", name="Accept").first.click()
