@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.causes import first, naive
-from benchmarks.causes.truth import CAUSES
+from post_mortem.core.types import CAUSES
 
 ROOT = Path(__file__).resolve().parents[1]
 # Making a case takes longer than answering it, so each is asked more than once, by another name.

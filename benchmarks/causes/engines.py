@@ -14,10 +14,11 @@ from post_mortem.core.portable import parse_case
 from post_mortem.core.rca import diagnose
 from post_mortem.core.record import COLUMNS, UNKNOWN, records
 from post_mortem.core.replay import replay
+from post_mortem.core.types import CAUSES
 
 from . import naive
 from .score import Answer
-from .truth import CAUSES, Sample
+from .truth import Sample
 
 _ROUNDS, _LEAVES, _LEAST_ROWS = 120, 8, 8
 

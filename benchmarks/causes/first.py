@@ -20,13 +20,15 @@ import hashlib
 
 import numpy as np
 
+from post_mortem.core.types import CAUSES
+
 from . import fills
 from .case import write
 from .market import INSTRUMENTS, SETTINGS, TAIL_BARS, Noise, make_noise
 from .plant import JUMPS, PRICE_CAUSES, SHORTEST
 from .records import Past, draw_past
 from .scene import Scene, needs_trade, planned_life, prepare
-from .truth import CAUSES, MATERIAL_R, NAMED, Sample, Truth
+from .truth import MATERIAL_R, NAMED, Sample, Truth
 
 SPLITS = ("train", "dev", "validation")
 _SUITE = 71

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .truth import CAUSES
+from post_mortem.core.types import CAUSES
 
 _HEAD = ("ac1", "ac3", "avg3", "macro_ac1", "ece", "brier", "precision_sure", "abstain_none")
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .truth import CAUSES, Truth
+from post_mortem.core.types import CAUSES
+
+from .truth import Truth
 
 BINS = 10
 SURE = 0.60

@@ -5,19 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-CAUSES = (
-    "news_shock",
-    "regime_drift",
-    "volatility_spike",
-    "liquidity_event",
-    "external_shock",
-    "spread_slippage",
-    "model_error",
-    "detector_misid",
-    "false_positive",
-    "user_psychology",
-    "unknown",
-)
+from post_mortem.core.types import CAUSES
+
 NAMED = CAUSES[:-1]
 MATERIAL_R = 0.25
 KINDS = ("plain", "compound", "none", "blind", "irrelevant")

@@ -23,7 +23,7 @@ DECISIVE = {
     "user_psychology": "trade_log",
 }
 _SUBTYPE_FEED = {"outage": "outages", "stop_widened": "", "taken_below_threshold": ""}
-_FEEDS = ("news", "peers", "outages", "model_history", "setup_history", "trade_log", "volume")
+FEEDS = ("news", "peers", "outages", "model_history", "setup_history", "trade_log", "volume")
 # Feeds a cause is told by, or told apart from another: these are never "irrelevant" to it.
 _RELEVANT = {
     "news_shock": ("news",),
@@ -54,7 +54,7 @@ def blind(sample: Sample) -> Sample | None:
 def irrelevant(sample: Sample, draw: int) -> Sample:
     """The case without one feed that says nothing about its causes; `draw` picks which."""
     needed = {feed for cause in sample.truth.planted for feed in _RELEVANT.get(cause, ())}
-    options = [feed for feed in _FEEDS if feed not in needed]
+    options = [feed for feed in FEEDS if feed not in needed]
     if sample.case["horizon"] != "TRADE" and not _of_the_trade(sample):
         options.append("trade")
     rng = np.random.default_rng((72, draw))

@@ -1,4 +1,4 @@
-"""What the commands that read portable cases share: their file, its lines, and whole outputs."""
+"""What the commands that read portable cases share: their file, its lines, and their answers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,32 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from post_mortem.core.strict_json import json_object
 from trading.core.errors import FileError, Problem, UserError
+from trading.management.base import InquestCommand, Summary
+
+
+class AnsweringCommand(InquestCommand):
+    """A command that answers every case of a file, or none."""
+
+    def given(
+        self, answers: Sequence[dict[str, Any]], output: Path | None, counts: Summary
+    ) -> Summary:
+        """The counts, with the answers themselves or the file that took them."""
+        if output is None:
+            return counts | {"answers": answers}
+        write_whole(output, map(dumped, answers))
+        return counts | {"output": str(output)}
+
+    def lines(self, summary: Summary) -> Iterable[str]:
+        """The answers themselves where no file takes them, else what was done."""
+        if "answers" in summary:
+            return map(dumped, summary["answers"])  # type: ignore[call-overload]
+        return super().lines(summary)
 
 
 def cases_in(path: Path) -> Iterator[tuple[int, dict[str, object]]]:

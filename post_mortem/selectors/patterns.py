@@ -27,7 +27,23 @@ Pieces = tuple[Piece, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ToldPattern:
+class _Narrated:
+    """A stored text: who wrote it, and how it was checked."""
+
+    row: AnalysisPattern | ImprovementPlan
+
+    @property
+    def source(self) -> str:
+        return self.row.source
+
+    @property
+    def grounding(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.row.grounding
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class ToldPattern(_Narrated):
     """A pattern to show. `withheld` sentences no longer follow from its figures."""
 
     row: AnalysisPattern
@@ -46,15 +62,6 @@ class ToldPattern:
     @property
     def statistics(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.row.statistics
-        return found
-
-    @property
-    def source(self) -> str:
-        return self.row.source
-
-    @property
-    def grounding(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self.row.grounding
         return found
 
 
@@ -162,22 +169,13 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class ToldPlan:
+class ToldPlan(_Narrated):
     row: ImprovementPlan
     facts: tuple[Fact, ...]
     summary: Pieces
     sentence: str
     steps: tuple[Step, ...]
     withheld: int
-
-    @property
-    def source(self) -> str:
-        return self.row.source
-
-    @property
-    def grounding(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self.row.grounding
-        return found
 
 
 def plans(user: Any) -> QuerySet[ImprovementPlan]:

@@ -30,8 +30,9 @@ from benchmarks.causes.candles_on_disk import Series
 from benchmarks.causes.market import candles_of, judge
 from benchmarks.causes.plant import blank
 from benchmarks.causes.score import Answer
-from benchmarks.causes.truth import CAUSES, MATERIAL_R, NAMED, Truth
+from benchmarks.causes.truth import MATERIAL_R, NAMED, Truth
 from post_mortem.core.diagnose import diagnose_case
+from post_mortem.core.types import CAUSES
 from trading.core.sessions import is_open
 from trading.core.types import NS_PER_SECOND
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks.causes import first, tells
-from benchmarks.causes.truth import CAUSES, Sample
+from benchmarks.causes.truth import Sample
+from post_mortem.core.types import CAUSES
 
 EACH = 8
 

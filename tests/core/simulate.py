@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.causes.variants import DECISIVE, FEEDS
+from post_mortem.core.types import CAUSES
+
 BAR_S = 300
 BEFORE, AFTER = 640, 300
 POINT = 0.00001
@@ -26,27 +29,6 @@ PRICE_CAUSES = (
     "liquidity_event",
     "external_shock",
 )
-CAUSES = (
-    *PRICE_CAUSES,
-    "spread_slippage",
-    "model_error",
-    "detector_misid",
-    "false_positive",
-    "user_psychology",
-    "unknown",
-)
-# The feed without which a cause cannot be told.
-DECISIVE = {
-    "news_shock": "news",
-    "liquidity_event": "volume",
-    "external_shock": "peers",
-    "spread_slippage": "fills",
-    "model_error": "model_history",
-    "detector_misid": "claimed_setups",
-    "false_positive": "setup_history",
-    "user_psychology": "trade_log",
-}
-FEEDS = ("news", "peers", "outages", "model_history", "setup_history", "trade_log", "volume")
 # Feeds that may be gone without changing the answer: not the calendar of a market-wide jump.
 NEEDED = {
     "external_shock": ("peers", "outages", "news", "volume"),

@@ -16,7 +16,7 @@ from trading.models import Account, ImportBatch, Instrument, Signal
 from .instruments import ensure_instrument, find_instrument
 from .trade_keys import signal_key
 from .trade_rows import Progress, moment
-from .trades import MAX_LISTED, ImportResult, no_progress, remove_instruments
+from .trades import MAX_LISTED, ImportResult, concluded, no_progress, remove_instruments
 
 _COMPARED = ("time", "side", "entry_price", "stop_loss", "take_profit", "score")
 
@@ -77,13 +77,7 @@ def store_signals(
     batch.problems = [*summary["warnings"], *summary["skipped"]]
     batch.options = {"instruments_new": instruments_new}
     batch.save(update_fields=["counts", "problems", "options"])
-    if dry_run:
-        transaction.set_rollback(True)
-        return ImportResult(batch=None, summary=summary)
-    if not new:
-        batch.delete()
-        return ImportResult(batch=None, summary=summary)
-    return ImportResult(batch=batch, summary=summary | {"import_id": batch.pk})
+    return concluded(batch, summary, changed=bool(new))
 
 
 def _batch(account: Account, parsed: ParsedSignals, sha256: str, created_by: Any) -> ImportBatch:

@@ -122,10 +122,15 @@ def store_trades(
         store_trips(parsed.trips, state)
     summary = _summary(parsed, state, dry_run=dry_run)
     _finish(batch, state, summary)
-    if dry_run:
+    return concluded(batch, summary, changed=any(summary[name] for name in _CHANGES))
+
+
+def concluded(batch: ImportBatch, summary: dict[str, Any], *, changed: bool) -> ImportResult:
+    """Take a dry run back, and forget an import that changed nothing."""
+    if summary["dry_run"]:
         transaction.set_rollback(True)
         return ImportResult(batch=None, summary=summary)
-    if not any(summary[name] for name in _CHANGES):
+    if not changed:
         batch.delete()
         return ImportResult(batch=None, summary=summary)
     return ImportResult(batch=batch, summary=summary | {"import_id": batch.pk})

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from post_mortem.core.calibration_table import read_table
 from post_mortem.core.diagnose import diagnose_case
 from post_mortem.management.case_files import (
+    AnsweringCommand,
     cases_in,
     count_lines,
-    dumped,
     refuse,
     text_of,
-    write_whole,
 )
 from trading.core.errors import UserError
-from trading.management.base import InquestCommand, Summary
+from trading.management.base import Summary
 
 
-class Command(InquestCommand):
+class Command(AnsweringCommand):
     help = "Label portable cases and rank the causes of their losses; needs no database."
     # They would load every page and every model of the API to answer a file.
     requires_system_checks = ()
@@ -51,18 +49,9 @@ class Command(InquestCommand):
                 progress.advance()
         outcomes = Counter(answer["label"]["outcome"] for answer in answers)
         first = Counter(answer["causes"][0]["cause"] for answer in answers if answer["causes"])
-        summary: dict[str, object] = {
+        counts: Summary = {
             "cases": len(answers),
             "outcomes": dict(sorted(outcomes.items())),
             "first_causes": dict(sorted(first.items())),
         }
-        if options["output"] is None:
-            return summary | {"answers": answers}
-        write_whole(options["output"], map(dumped, answers))
-        return summary | {"output": str(options["output"])}
-
-    def lines(self, summary: Summary) -> Iterable[str]:
-        """The answers themselves where no file takes them, else what was done."""
-        if "answers" in summary:
-            return map(dumped, summary["answers"])  # type: ignore[call-overload]
-        return super().lines(summary)
+        return self.given(answers, options["output"], counts)

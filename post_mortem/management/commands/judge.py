@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from post_mortem.core.portable_history import judge_history, judge_together, parse_history
-from post_mortem.management.case_files import cases_in, count_lines, dumped, refuse, write_whole
+from post_mortem.management.case_files import AnsweringCommand, cases_in, count_lines, refuse
 from trading.core.errors import UserError
-from trading.management.base import InquestCommand, Summary
+from trading.management.base import Summary
 
 
-class Command(InquestCommand):
+class Command(AnsweringCommand):
     help = "Say whether changes helped, from portable histories of trades; needs no database."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -47,17 +46,8 @@ class Command(InquestCommand):
         if together:
             answers = judge_together(parsed)
         verdicts = Counter(answer["verdict"] for answer in answers)
-        summary: dict[str, object] = {
+        counts: Summary = {
             "histories": len(answers),
             "verdicts": dict(sorted(verdicts.items())),
         }
-        if options["output"] is None:
-            return summary | {"answers": answers}
-        write_whole(options["output"], map(dumped, answers))
-        return summary | {"output": str(options["output"])}
-
-    def lines(self, summary: Summary) -> Iterable[str]:
-        """The answers themselves where no file takes them, else what was done."""
-        if "answers" in summary:
-            return map(dumped, summary["answers"])  # type: ignore[call-overload]
-        return super().lines(summary)
+        return self.given(answers, options["output"], counts)
