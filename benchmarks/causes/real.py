@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from post_mortem.core.types import CAUSES
+
 from . import first
 from .candles_on_disk import Series
 from .market import BAR_SECONDS, SETTINGS, STEPS, TAIL_BARS, Noise
 from .scene import needs_trade, planned_life
-from .truth import CAUSES, NAMED, Sample
+from .truth import NAMED, Sample
 
 _SUITE = 97
 _ATTEMPTS = 8000

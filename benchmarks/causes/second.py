@@ -20,10 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from post_mortem.core.types import CAUSES
+
 from . import second_records as records
 from .market import Candles, Verdict, iso, judge
 from .second_flow import BAR_S, JUMPS, SLICES, Event, Flow, make_flow
-from .truth import CAUSES, MATERIAL_R, NAMED, Sample, Truth
+from .truth import MATERIAL_R, NAMED, Sample, Truth
 
 _SUITE = 83
 _SPLITS = ("train", "dev", "validation")

@@ -19,7 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from .truth import CAUSES, Truth
+from post_mortem.core.types import CAUSES
+
+from .truth import Truth
 
 FOLDS = 5
 BINS = 5

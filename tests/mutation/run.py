@@ -28,17 +28,16 @@ from tests.mutation.equivalent import EQUIVALENT
 from tests.mutation.mutator import Mutant, mutants, planted
 
 ROOT = Path(__file__).resolve().parents[2]
+_LABELS = (
+    *("test_boundaries", "test_label_results", "test_label_orders", "test_label_trades"),
+    *("test_label_markets", "test_label_edges", "test_replay", "test_resolution"),
+    "test_symmetries",
+)
 # The tests of each module, those first that find most in the least time.
 TESTS: dict[str, tuple[str, ...]] = {
     "post_mortem.core.blocks": ("test_compiled", "test_replay"),
-    "post_mortem.core.replay": (
-        *("test_boundaries", "test_label_edges", "test_replay"),
-        *("test_resolution", "test_symmetries"),
-    ),
-    "post_mortem.core.labeler": (
-        *("test_boundaries", "test_label_edges", "test_replay"),
-        *("test_resolution", "test_symmetries"),
-    ),
+    "post_mortem.core.replay": _LABELS,
+    "post_mortem.core.labeler": _LABELS,
     "post_mortem.core.setups": ("test_setups", "test_setup_rates", "test_symmetries"),
 }
 SAMPLE, SEED = 80, 1
