@@ -1,10 +1,12 @@
-"""What a fresh interpreter looks like after some statements."""
+"""What a fresh interpreter looks like after some statements, or says of a database in a file."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,3 +31,25 @@ def loaded_after_the_urls(modules: Sequence[str], also_import: Sequence[str] = (
     assert done.returncode == 0, done.stderr
     loaded: list[str] = json.loads(done.stdout)
     return loaded
+
+
+def on_a_sqlite_file(module: str, folder: Path) -> dict[str, Any]:
+    """What a module prints as JSON, run on a new database in that folder: the tests' own is in
+    memory, where locks differ."""
+    environment = {
+        **os.environ,
+        "DATABASE_URL": f"sqlite:///{folder / 'race.sqlite3'}",
+        "INQUEST_DATA_DIR": str(folder),
+        "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", module],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found

@@ -20,11 +20,10 @@ def make() -> None:
     from post_mortem.services import jobs
     from post_mortem.services.requests import ANALYSES
     from tests.services.factories import (
-        MONDAY,
         make_account,
         make_candles,
         make_instrument,
-        make_signal,
+        make_signal_at,
         make_trade,
         price,
         walk,
@@ -36,19 +35,10 @@ def make() -> None:
     trades = []
     for i in range(TRADES):
         minute = 18 * 1440 + 50 * i
-        entry, side = int(closes[minute - 1]), 1 if i % 2 else -1
-        signal = make_signal(
-            account,
-            instrument,
-            time=MONDAY + timedelta(minutes=minute),
-            side=side,
-            entry_price=price(entry),
-            stop_loss=price(entry - side * 80),
-            take_profit=price(entry + side * 120),
-            score=60.0,
-            model_version="v1",
-            claimed_setups=["bos"] if i % 3 else None,
-        )
+        claims = {"score": 60.0, "model_version": "v1"}
+        claims |= {"claimed_setups": ["bos"] if i % 3 else None}
+        side = 1 if i % 2 else -1
+        signal = make_signal_at(account, instrument, closes, minute, side, **claims)
         closed = signal.time + timedelta(minutes=90)
         leave = price(int(closes[minute + 89]))
         trades.append(make_trade(signal, exit_price=leave, closed_at=closed).pk)

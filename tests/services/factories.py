@@ -74,6 +74,17 @@ def make_signal(account: Account, instrument: Instrument, **changes: Any) -> Sig
     return Signal.objects.create(**(fields | changes))
 
 
+def make_signal_at(
+    account: Account, instrument: Instrument, closes: Any, minute: int, side: int, **changes: Any
+) -> Signal:
+    """A signal at the last of the closes (a minute each, from MONDAY on) before that minute."""
+    entry = int(closes[minute - 1])
+    levels = {"stop_loss": price(entry - side * 80), "take_profit": price(entry + side * 120)}
+    time = MONDAY + timedelta(minutes=minute)
+    fields = {"time": time, "side": side, "entry_price": price(entry)} | levels
+    return make_signal(account, instrument, **(fields | changes))
+
+
 def make_trade(signal: Signal, **changes: Any) -> Trade:
     fields: dict[str, Any] = {
         "account": signal.account,

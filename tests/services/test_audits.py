@@ -40,6 +40,7 @@ from .factories import (
     make_candles,
     make_instrument,
     make_signal,
+    make_signal_at,
     make_trade,
     price,
     walk,
@@ -72,24 +73,10 @@ def signals(account: Account, instrument: Instrument, closes: Any, count: int = 
     """Signals an hour apart at the prices of the time, long and short, some with claims."""
     made = []
     for i in range(count):
-        time = ENTRY + timedelta(hours=i)
-        entry = int(closes[21 * 1440 + 60 * i - 1])
-        side = 1 if i % 2 else -1
-        made.append(
-            make_signal(
-                account,
-                instrument,
-                time=time,
-                side=side,
-                entry_price=price(entry),
-                stop_loss=price(entry - side * 80),
-                take_profit=price(entry + side * 120),
-                score=60.0 + i,
-                score_semantics="probability",
-                model_version="v1",
-                claimed_setups=[["bos"], [], None][i % 3],
-            )
-        )
+        changes = {"score": 60.0 + i, "claimed_setups": [["bos"], [], None][i % 3]}
+        changes |= {"score_semantics": "probability", "model_version": "v1"}
+        minute, side = 21 * 1440 + 60 * i, 1 if i % 2 else -1
+        made.append(make_signal_at(account, instrument, closes, minute, side, **changes))
     return made
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from tests.core import simulate
 from trading.core.errors import NotFoundError, UserError
 from trading.models import Account, Desk, Membership, Role
 
-from .factories import MONDAY, make_account, make_candles, make_instrument, make_signal, price, walk
+from .factories import make_account, make_candles, make_instrument, make_signal_at, walk
 
 ABOUT = Provenance("test-1", "simulated", "seeds 0-11", "2026-03-01")
 
@@ -54,16 +53,7 @@ def desk(db: None) -> Desk:
     closes = walk(30 * 1440)
     make_candles(instrument, closes)
     for i in range(12):
-        entry, side = int(closes[21 * 1440 + 60 * i - 1]), 1 if i % 2 else -1
-        make_signal(
-            account,
-            instrument,
-            time=MONDAY + timedelta(days=21, hours=i),
-            side=side,
-            entry_price=price(entry),
-            stop_loss=price(entry - side * 80),
-            take_profit=price(entry + side * 120),
-        )
+        make_signal_at(account, instrument, closes, 21 * 1440 + 60 * i, 1 if i % 2 else -1)
     run_autopsy()
     return account.desk
 

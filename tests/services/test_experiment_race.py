@@ -1,13 +1,10 @@
 """Two draws and two starts at once, on both databases: one of each, and every seal holds."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.processes import on_a_sqlite_file
 from tests.services.experiment_race import AT_ONCE, race
 
 EXPECTED = {
@@ -21,23 +18,7 @@ EXPECTED = {
 
 
 def test_on_a_sqlite_file(tmp_path: Path) -> None:
-    # A process of its own: the tests' own SQLite database is in memory, where locks differ.
-    environment = {
-        **os.environ,
-        "DATABASE_URL": f"sqlite:///{tmp_path / 'race.sqlite3'}",
-        "INQUEST_DATA_DIR": str(tmp_path),
-        "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.services.experiment_race"],
-        env=environment,
-        cwd=Path(__file__).resolve().parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout) == EXPECTED
+    assert on_a_sqlite_file("tests.services.experiment_race", tmp_path) == EXPECTED
 
 
 @pytest.mark.postgres

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
@@ -26,7 +25,7 @@ from tests.api.world import make_user
 from trading.core.errors import ConflictError, NotFoundError, UserError
 from trading.models import Account, Membership, Role
 
-from .factories import MONDAY, make_account, make_candles, make_instrument, make_signal, price, walk
+from .factories import make_account, make_candles, make_instrument, make_signal_at, walk
 
 NOW = timezone.now()
 REASON = "The feed spiked."
@@ -40,16 +39,7 @@ def account(db: None) -> Account:
     closes = walk(30 * 1440)
     make_candles(instrument, closes)
     for i in range(6):
-        entry, side = int(closes[21 * 1440 + 60 * i - 1]), 1 if i % 2 else -1
-        make_signal(
-            account,
-            instrument,
-            time=MONDAY + timedelta(days=21, hours=i),
-            side=side,
-            entry_price=price(entry),
-            stop_loss=price(entry - side * 80),
-            take_profit=price(entry + side * 120),
-        )
+        make_signal_at(account, instrument, closes, 21 * 1440 + 60 * i, 1 if i % 2 else -1)
     run_autopsy(horizons=("4H",))
     InsightAudit.objects.update(needs_manual_review=False, review_reasons=0)
     return account
