@@ -142,18 +142,19 @@ def completion_from_body(
     headers: Mapping[str, str], body: bytes, request: ChatRequest
 ) -> Completion:
     """The answer in a 2xx. Raises LLMError(bad_body, server, empty, refused, filtered, ...)."""
-    parsed = _object(body)
+    unread = usage(None, request.characters, 0)
+    parsed = _object(body, unread)
     named = request_id(headers, parsed)
     if parsed.get("error"):
         raise _error(_status_of(parsed["error"]), parsed, headers, frozenset())
     choices = parsed.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(choice, dict) or not isinstance(message, dict):
-        raise LLMError(Kind.BAD_BODY, request_id=named)
-    reason = choice.get("finish_reason")
     # Tokens are paid for whether or not they bring an answer.
     paid = usage(parsed.get("usage"), request.characters, 0)
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        raise LLMError(Kind.BAD_BODY, request_id=named, usage=paid)
+    reason = choice.get("finish_reason")
     _raise_if_declined(message, reason, named, paid)
     finish = _FINISHES.get(reason, "unknown") if isinstance(reason, str) else "unknown"
     text = _text(message)
@@ -169,14 +170,14 @@ def completion_from_body(
     )
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _object(body: bytes, unread: Usage) -> dict[str, Any]:
     parsed: object = None
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
-        raise LLMError(Kind.BAD_BODY)
+        raise LLMError(Kind.BAD_BODY, usage=unread)
     return parsed
 
 

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llm.allowance import Allowance
-from llm.answers import completion_from_body, error_from_response
+from llm.answers import completion_from_body, error_from_response, usage
 from llm.breaker import Breaker, Endpoint
 from llm.config import NO_KEY, OPENAI_URL, LLMConfig
 from llm.errors import Kind, LLMError
@@ -86,14 +86,19 @@ def _client_class() -> type[httpx2.AsyncClient]:
 
         async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
             response = await super().send(request, **(options | {"stream": True}))
+            status = response.status_code
             try:
                 body = await _read(response, self.max_body)
+            except LLMError as error:
+                raise LLMError(error.kind, status=status) from None
+            except zlib.error:
+                raise LLMError(Kind.BAD_BODY, status=status) from None
+            except (httpx2.NetworkError, httpx2.ProtocolError):
+                raise LLMError(Kind.CONNECTION, status=status) from None
             finally:
                 await response.aclose()
             headers = [one for one in response.headers.raw if one[0].lower() not in _OF_THE_WIRE]
-            return httpx2.Response(
-                response.status_code, headers=headers, content=body, request=request
-            )
+            return httpx2.Response(status, headers=headers, content=body, request=request)
 
     return BoundedClient
 
@@ -291,6 +296,9 @@ class OpenAICompatible:
                 )
             return completion_from_body(response.headers, response.content, request)
         except LLMError as error:
+            if error.status is not None and 200 <= error.status < 300 and not error.usage.prompt:
+                # It was answered and is paid for, though the answer could not be read.
+                error.usage = usage(None, request.characters, 0)
             return error
         except (TimeoutError, openai.APITimeoutError):
             return LLMError(Kind.TIMEOUT)

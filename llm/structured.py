@@ -47,7 +47,8 @@ class Question(Generic[T]):
     """What is asked and what makes an answer good.
 
     `messages` state the schema themselves. `check` lists what is wrong with an answer of the right
-    shape; `repair` words the message that asks for a better one, given what was wrong.
+    shape; `repair` words the message that asks for a better one, given what was wrong; `shorter`
+    gives messages that say less, asked for once where these are longer than the model takes.
     """
 
     messages: tuple[Message, ...] = field(repr=False)
@@ -56,6 +57,7 @@ class Question(Generic[T]):
     max_tokens: int = 2048
     check: Check[T] | None = None
     repair: Repair | None = None
+    shorter: Callable[[], tuple[Message, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class _Call(Generic[T]):
         self._usage = Usage()
         self._started = time.monotonic()
         self._rung = RUNGS[0]
+        self._messages = question.messages
 
     async def run(self) -> Answer[T]:
         failure: LLMError
@@ -110,9 +113,9 @@ class _Call(Generic[T]):
 
     async def _run(self) -> Answer[T]:
         asked = self._question
-        completion, found = await self._try(asked.messages, asked.max_tokens)
+        completion, found = await self._first()
         if found.value is None and completion.finish == "length" and self._may_ask_again():
-            shorter = (*asked.messages, Message("user", _SHORTER))
+            shorter = (*self._messages, Message("user", _SHORTER))
             completion, found = await self._try(shorter, asked.max_tokens * 2)
         first = self._answer(completion, found, repaired=False)
         if first is not None and not first.problems:
@@ -127,6 +130,17 @@ class _Call(Generic[T]):
         best = min(better, key=lambda answer: len(answer.problems))
         # A repair that did not help was paid for as well.
         return replace(best, usage=self._paid, attempts=self._allowance.spent, ms=self._ms())
+
+    async def _first(self) -> tuple[Completion, Extracted[T]]:
+        """The first answer; to shorter messages where the model does not take these."""
+        asked = self._question
+        try:
+            return await self._try(self._messages, asked.max_tokens)
+        except LLMError as error:
+            if error.kind != Kind.TOO_LONG or asked.shorter is None or not self._may_ask_again():
+                raise
+        self._messages = asked.shorter()
+        return await self._try(self._messages, asked.max_tokens)
 
     @property
     def _paid(self) -> Usage:
@@ -149,7 +163,7 @@ class _Call(Generic[T]):
         asked = self._question
         told = (asked.repair or _repair_message)(problems[:_MOST_PROBLEMS])
         messages = (
-            *asked.messages,
+            *self._messages,
             Message("assistant", completion.text[:_QUOTED] or "{}"),
             Message("user", told),
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,7 @@ from llm.client import ChatModel
 from llm.cost import Price, Reservation, reservation
 from llm.errors import LLMError
 from llm.prompts import Rendered, render_repair
-from llm.types import ChatRequest, Usage
+from llm.types import ChatRequest, Message, Usage
 from post_mortem.core.answers import Found, inspect, settle
 from post_mortem.core.claims import Ground
 from post_mortem.services.llm_ledger import Asked, Spent
@@ -34,7 +34,8 @@ _MOST_TOKENS: Final = 3_000
 class Ask:
     """One question, ready to be sent. `fallback` is the built-in narrator's own text of the same
     sections; `key` names everything that could change the answer; `about` is the caller's; `noted`
-    is kept with the grounding of whatever comes of it."""
+    is kept with the grounding of whatever comes of it; `shorter` makes the same question from less
+    evidence, for a model that does not take this much."""
 
     key: str
     asked: Asked
@@ -46,6 +47,7 @@ class Ask:
     sections: tuple[str, ...]
     about: Any = field(default=None, repr=False)
     noted: Mapping[str, Any] = field(default_factory=dict)
+    shorter: Callable[[], Ask] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,12 @@ async def examine(ask: Ask, chat: ChatModel, seconds: float) -> Examined:
         slots = {pk: [key for key in fact.slots if key != "said"] for pk, fact in facts}
         return render_repair(ask.prompt, problems=list(problems), slots=slots)
 
+    def shorten() -> tuple[Message, ...]:
+        nonlocal ask
+        ask = shorter()
+        return ask.rendered.messages
+
+    shorter = ask.shorter or (lambda: ask)
     question: Question[Any] = Question(
         messages=ask.rendered.messages,
         shape=ask.shape,
@@ -112,6 +120,7 @@ async def examine(ask: Ask, chat: ChatModel, seconds: float) -> Examined:
         max_tokens=_MOST_TOKENS,
         check=check,
         repair=repair,
+        shorter=shorten if ask.shorter else None,
     )
     started = time.monotonic()
     try:

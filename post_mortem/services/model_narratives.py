@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
@@ -28,7 +29,7 @@ from post_mortem.services import bulk, jobs
 from post_mortem.services import llm_ledger as ledger
 from post_mortem.services.asking import Ask, Outcome, ask_each
 from post_mortem.services.narratives import fill
-from post_mortem.services.trade_prompt import PURPOSE, trade_prompt
+from post_mortem.services.trade_prompt import MOST_FACTS, PURPOSE, fewer, trade_prompt
 from trading.core.errors import OperatorError, UserError
 from trading.models import Account
 
@@ -162,11 +163,14 @@ def _rendered(audits: list[InsightAudit]) -> list[Rendered]:
         return []
 
 
-def _ask(item: Rendered, config: LLMConfig, user_id: int | None) -> Ask:
+def _ask(
+    item: Rendered, config: LLMConfig, user_id: int | None, most_facts: int = MOST_FACTS
+) -> Ask:
     from post_mortem.services.answer_shapes import TradeAnswer
 
     nonce = secrets.token_hex(8)
-    prompt = trade_prompt(item.evidence, item.label.outcome, _notes(item), nonce)
+    prompt = trade_prompt(item.evidence, item.label.outcome, _notes(item), nonce, most_facts)
+    half = fewer(prompt)
     shown = prompt.fact_ids
     ground = Ground(
         facts={fact.id: fact for fact in item.evidence.facts if fact.id in shown},
@@ -199,6 +203,7 @@ def _ask(item: Rendered, config: LLMConfig, user_id: int | None) -> Ask:
         sections=SECTIONS,
         about=item,
         noted={"facts_left_out": prompt.left_out} if prompt.left_out else {},
+        shorter=partial(_ask, item, config, user_id, half) if half else None,
     )
 
 

@@ -38,10 +38,14 @@ class TradePrompt:
 
 
 def trade_prompt(
-    evidence: Evidence, outcome: int, notes: Sequence[Mapping[str, str]], nonce: str
+    evidence: Evidence,
+    outcome: int,
+    notes: Sequence[Mapping[str, str]],
+    nonce: str,
+    most_facts: int = MOST_FACTS,
 ) -> TradePrompt:
     """The prompt about this evidence; at most `MOST_CHARACTERS` in all."""
-    kept = by_rank(evidence)[:MOST_FACTS]
+    kept = by_rank(evidence)[:most_facts]
     while True:
         context = context_of(evidence, outcome, notes, kept)
         prompt = prompt_of(context, nonce, len(evidence.facts) - len(kept))
@@ -50,6 +54,12 @@ def trade_prompt(
             return prompt
         while over > 0 and len(kept) > _FEWEST_FACTS:
             over -= _length(kept.pop())
+
+
+def fewer(prompt: TradePrompt) -> int | None:
+    """How many facts a shorter prompt than this one has; None where it can have no fewer."""
+    shown = len(prompt.fact_ids)
+    return max(_FEWEST_FACTS, shown // 2) if shown > _FEWEST_FACTS else None
 
 
 def prompt_of(context: Mapping[str, Any], nonce: str, left_out: int = 0) -> TradePrompt:

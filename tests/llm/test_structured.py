@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from llm import structured
+from llm.answers import estimate_tokens
 from llm.breaker import Breaker
 from llm.client import open_chat
 from llm.errors import Kind, LLMError
@@ -388,6 +389,47 @@ def test_never_more_than_six_requests(server: FaultServer) -> None:
     answer = put(server, seconds=10)
     assert isinstance(answer, LLMError)
     assert server.count == 6
+
+
+# Answered with a 2xx, so paid for, whatever became of the answer on its way; and not.
+PAID = (
+    "html_200", "empty_body", "cut_json", "bad_utf8", "nested_body", "gzip_cut",
+    "gzip_lie", "gzip_bomb", "8_mib", "reset_mid",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("row", [*PAID, "500", "500_8_mib", "error_200", "reset_before", "401"])
+def test_an_answer_that_cannot_be_read_is_paid_for(server: FaultServer, row: str) -> None:
+    server.play(row)
+    failure = put(server)
+    assert isinstance(failure, LLMError)
+    characters = sum(len(message.text) for message in MESSAGES)
+    each = estimate_tokens(characters) if row in PAID else 0
+    assert failure.usage.prompt == failure.requests * each
+    assert failure.usage.estimated == (row in PAID)
+
+
+def test_a_prompt_that_is_too_long_is_shortened_once(server: FaultServer) -> None:
+    shorter = (Message("user", "less"),)
+    server.play("context_length", "ok")
+    answer = put(server, shorter=lambda: shorter)
+    assert isinstance(answer, Answer)
+    assert answer.attempts == 2
+    assert server.requests[1].body["messages"] == [{"role": "user", "content": "less"}]
+    server.clear()
+    server.play("413")
+    failure = put(server, shorter=lambda: shorter)
+    assert isinstance(failure, LLMError)
+    assert (failure.kind, server.count) == (Kind.TOO_LONG, 2)
+
+
+def test_a_repair_stays_as_short_as_the_question(server: FaultServer) -> None:
+    shorter = (Message("user", "less"),)
+    server.play("context_length", "wrong_schema", "ok")
+    answer = put(server, shorter=lambda: shorter)
+    assert isinstance(answer, Answer)
+    assert answer.repaired
+    assert server.requests[2].body["messages"][0] == {"role": "user", "content": "less"}
 
 
 def test_usage_adds_up(server: FaultServer) -> None:

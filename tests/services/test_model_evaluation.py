@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,41 @@ def test_repairs_and_wrong_shapes_are_told_apart(server: FaultServer, few: Path)
     found = figures(server, few, lambda _: "I would rather talk about it.")
     assert (found["valid_first"], found["template"]) == (0.0, 1.0)
     assert found["words"] is None
+
+
+def test_models_are_compared_side_by_side(server: FaultServer, few: Path) -> None:
+    def one_lies(body: dict[str, Any]) -> str:
+        told = json.loads(honest_answer(body))
+        if body["model"] == "m2":
+            told["performance_analysis"]["overall_evaluation"] += " It lost 48 pips [E1]."
+        return json.dumps(told)
+
+    server.answer = one_lies
+    given = ("--model", "m2", "--runs", "1", "--cases", str(few))
+    status, out = run(server, *given, "--json", LLM_PRICES=(Decimal(1), None, Decimal(2)))
+    first, second = json.loads(out.splitlines()[0])["models"]
+    assert (first["model"], second["model"]) == ("m1", "m2")
+    assert (first["failed_gates"], second["failed_gates"] != [], status) == ([], True, 1)
+    assert second["fabricated"] > first["fabricated"] == 0
+    for name in ("abstained", "citation_precision"):
+        assert first[name] == second[name] == 1.0
+    # It repeats itself when asked to repair: twice the requests, and so more than twice the cost.
+    assert second["requests"] == 2 * first["requests"]
+    assert second["cost"] > 2 * first["cost"] > 0
+
+    status, out = run(server, *given)
+    assert status == 1
+    table = {line[44:].strip(): line[:44].split() for line in out.splitlines()}
+    assert table[""] == ["m1", "m2"]
+    assert table["and every sentence sound (at least 90.0 %)"] == ["100.0", "%", "0.0", "%!"]
+    assert table["cost, by the same LLM_PRICES"].count("unknown") == 2
+
+
+def test_a_model_is_not_compared_with_itself(server: FaultServer, few: Path) -> None:
+    status, out = run(server, "--model", "m1", "--cases", str(few))
+    assert status == 2
+    assert "not with itself" in out
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("row", ["401", "404", "402"])

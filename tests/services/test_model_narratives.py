@@ -22,6 +22,7 @@ from post_mortem.services.narratives import narrate_audits
 from tests.llm.replies import ROWS
 from tests.llm.server import FaultServer
 from tests.services.model_world import NOW, make_audits, model_server
+from trading.models import Trade
 
 TRADES = 3
 pytestmark = pytest.mark.django_db
@@ -147,6 +148,26 @@ _QUICK = frozenset(
 _PLAYED = [
     pytest.param(row, marks=() if row in _QUICK else pytest.mark.slow) for row in sorted(ROWS)
 ]
+
+
+def test_a_prompt_the_model_does_not_take_is_halved_once(audits, server):
+    Trade.objects.update(notes="a note of the trader")
+    server.choose(lambda number, _: "413" if number == 0 else "ok")
+    with override_settings(LLM_SEND_NOTES=True):
+        done = word(audits[:1], server)
+    first, second = ("".join(m["content"] for m in r.body["messages"]) for r in server.requests)
+    assert len(second) < len(first)
+    assert "were left out to keep this short" in second
+    analysis = TradeAnalysis.objects.get(audit_id=audits[0])
+    assert (done.written, analysis.source) == (1, "llm")
+    assert analysis.grounding["facts_left_out"] > 0
+    call = LLMCall.objects.get()
+    assert (call.requests, call.outcome) == (2, "ok")
+    # Kept under the question as it was asked first.
+    narrate_audits(audit_ids=audits[:1], force=True)
+    with override_settings(LLM_SEND_NOTES=True):
+        assert word(audits[:1], server).cached == 1
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("row", _PLAYED)

@@ -9,7 +9,13 @@ import pytest
 
 from benchmarks._bundles import make_bundle
 from post_mortem.core.evidence import Evidence, Fact
-from post_mortem.services.trade_prompt import MOST_CHARACTERS, MOST_FACTS, by_rank, trade_prompt
+from post_mortem.services.trade_prompt import (
+    MOST_CHARACTERS,
+    MOST_FACTS,
+    by_rank,
+    fewer,
+    trade_prompt,
+)
 
 NONCE = "0123456789abcdef"
 
@@ -78,3 +84,15 @@ def test_never_more_facts_than_a_reader_can_use() -> None:
     prompt = trade_prompt(evidence, found.label.outcome, [], NONCE)
     assert len(prompt.fact_ids) == MOST_FACTS
     assert prompt.context["left_out"]
+
+
+def test_half_of_the_facts_are_fewer_until_only_the_trade_is_left() -> None:
+    found = bundle()
+    prompt = trade_prompt(found.evidence, found.label.outcome, [], NONCE)
+    half = fewer(prompt)
+    assert half == len(found.evidence.facts) // 2
+    shorter = trade_prompt(found.evidence, found.label.outcome, [], NONCE, half)
+    assert shorter.fact_ids == {fact.id for fact in by_rank(found.evidence)[:half]}
+    assert length(shorter) < length(prompt)
+    least = trade_prompt(found.evidence, found.label.outcome, [], NONCE, 6)
+    assert fewer(least) is None

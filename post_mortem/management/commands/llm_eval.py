@@ -1,9 +1,9 @@
-"""`llm_eval`: ask a model about golden cases and grade its answers."""
+"""`llm_eval`: ask models about golden cases and grade their answers, side by side."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,53 +37,119 @@ _SAYS = {
 
 
 class Command(InquestCommand):
-    help = "Ask a model about golden cases and grade what it writes. It costs what calls cost."
+    help = "Ask models about golden cases and grade what they write. It costs what calls cost."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--model", required=True, help="its name at the provider")
+        parser.add_argument(
+            "--model",
+            action="append",
+            required=True,
+            help="its name at the provider; once more for each model to compare",
+        )
         parser.add_argument("--runs", type=_runs, default=3, help="times each case; default 3")
         parser.add_argument(
             "--cases", type=Path, default=CASES, help="folder of other cases than ours"
         )
 
     def run(self, **options: Any) -> Summary:
-        if not options["model"].strip():
-            raise UserError("model", "A model has a name.", field="model")
+        models = _models(options["model"])
         cases = load_cases(options["cases"])
-        with self.progress(len(cases) * options["runs"], "answers") as bar:
-            return evaluate(
-                model=options["model"],
-                cases=cases,
-                runs=options["runs"],
-                now=timezone.now(),
-                progress=bar.advance,
-            ).as_dict()
+        found = []
+        with self.progress(len(cases) * options["runs"] * len(models), "answers") as bar:
+            for model in models:
+                evaluated = evaluate(
+                    model=model,
+                    cases=cases,
+                    runs=options["runs"],
+                    now=timezone.now(),
+                    progress=bar.advance,
+                )
+                found.append(evaluated.as_dict())
+        return found[0] if len(found) == 1 else {"models": found}
 
     def exit_status(self, summary: Summary) -> int:
-        return 1 if summary["failed_gates"] else 0
+        return 1 if any(one["failed_gates"] for one in _every(summary)) else 0
 
     def lines(self, summary: Summary) -> Iterable[str]:
-        yield f"{summary['model']}: {summary['cases']} cases, {summary['runs']} times each"
-        for name, words in _SAYS.items():
-            yield f"  {_shown(summary[name]):>8}  {words}{_gate(name, summary)}"
-        cost = summary["cost"]
-        money = "unknown (LLM_PRICES)" if cost is None else f"{cost:.4f} USD"
-        yield (
-            f"{summary['tokens_in']:,} tokens in, {summary['tokens_out']:,} out, "
-            f"{summary['requests']:,} requests, cost {money}"
-        )
-        if summary["ms_p50"] is not None:
-            yield f"{summary['ms_p50']:,} ms an answer, {summary['ms_p95']:,} ms at the 95th of 100"
-        poor: Any = summary["poor"]
-        yield from (f"  {line}" for line in poor)
+        every = _every(summary)
+        if len(every) == 1:
+            return _one(every[0])
+        return _side_by_side(every)
 
 
-def _gate(name: str, summary: Summary) -> str:
+def _models(given: Sequence[str]) -> list[str]:
+    names = [name.strip() for name in given]
+    if not all(names):
+        raise UserError("model", "A model has a name.", field="model")
+    if len(set(names)) < len(names):
+        raise UserError("model", "A model is compared with others, not with itself.", field="model")
+    return names
+
+
+def _every(summary: Summary) -> list[Mapping[str, Any]]:
+    models: Any = summary.get("models", [summary])
+    return list(models)
+
+
+def _one(summary: Mapping[str, Any]) -> Iterable[str]:
+    yield f"{summary['model']}: {summary['cases']} cases, {summary['runs']} times each"
+    for name, words in _SAYS.items():
+        yield f"  {_shown(summary[name]):>8}  {words}{_gate(name, summary)}"
+    yield (
+        f"{summary['tokens_in']:,} tokens in, {summary['tokens_out']:,} out, "
+        f"{summary['requests']:,} requests, cost {_money(summary)}"
+    )
+    if summary["ms_p50"] is not None:
+        yield f"{summary['ms_p50']:,} ms an answer, {summary['ms_p95']:,} ms at the 95th of 100"
+    yield from (f"  {line}" for line in summary["poor"])
+
+
+def _side_by_side(every: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """A column a model; ! where a gate is failed."""
+    yield f"{every[0]['cases']} cases, {every[0]['runs']} times each; ! fails its gate"
+    yield _row([one["model"] for one in every], "")
+    for name, words in _SAYS.items():
+        marks = ["!" if name in one["failed_gates"] else " " for one in every]
+        shown = [_shown(one[name]) + mark for one, mark in zip(every, marks, strict=True)]
+        yield _row(shown, words + (" ({} {})".format(*_limit(name)) if name in GATES else ""))
+    for name, words in _SPENT.items():
+        yield _row([_counted(one[name]) for one in every], words)
+    yield _row([_money(one) for one in every], "cost, by the same LLM_PRICES")
+
+
+_SPENT = {
+    "requests": "requests",
+    "tokens_in": "tokens in",
+    "tokens_out": "tokens out",
+    "ms_p50": "ms an answer",
+    "ms_p95": "ms at the 95th of 100",
+}
+_COLUMN = 22
+
+
+def _row(cells: Iterable[str], words: str) -> str:
+    return f"{''.join(f'{cell[-_COLUMN + 2 :]:>{_COLUMN}}' for cell in cells)}  {words}".rstrip()
+
+
+def _counted(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _money(summary: Mapping[str, Any]) -> str:
+    cost = summary["cost"]
+    return "unknown (LLM_PRICES)" if cost is None else f"{cost:.4f} USD"
+
+
+def _limit(name: str) -> tuple[str, str]:
+    side, limit = GATES[name]
+    return side, _shown(limit)
+
+
+def _gate(name: str, summary: Mapping[str, Any]) -> str:
     if name not in GATES:
         return ""
-    side, limit = GATES[name]
-    failed: Any = summary["failed_gates"]
-    return f" ({'FAILED: ' if name in failed else ''}{side} {_shown(limit)})"
+    side, limit = _limit(name)
+    return f" ({'FAILED: ' if name in summary['failed_gates'] else ''}{side} {limit})"
 
 
 def _shown(value: Any) -> str:
