@@ -105,7 +105,8 @@ FIRED: Mapping[str, tuple[Line, ...]] = {
         Line(
             "peers",
             "for",
-            "{n_peers} related markets moved with it, the median {median_peer_z} times as usual",
+            "At that bar {n_peers} related markets moved against it, the median by"
+            " {median_peer_z} times the usual",
             _over("n_peers", 1),
         ),
         Line("jump", "for", "This market moved {jump_z} times the usual size", _code("subtype", 0)),
@@ -173,7 +174,11 @@ FIRED: Mapping[str, tuple[Line, ...]] = {
             "The setup \u201c{setup_name}\u201d won {wins} of {n} earlier trades here",
         ),
         Line("break_even", "for", "It lost {fail_rate}, and breaks even at {breakeven_fail}"),
-        Line("odds", "for", "The odds that it loses money here are {p_below_breakeven}"),
+        Line(
+            "odds",
+            "for",
+            "The odds that it wins clearly less often than it must are {p_below_breakeven}",
+        ),
     ),
     "user_psychology": (
         Line(
@@ -242,7 +247,8 @@ RULED: Mapping[str, tuple[Line, ...]] = {
         Line(
             "peers",
             "against",
-            "{n_peers} related markets moved, the median {median_peer_z} times as usual",
+            "At its jump {n_peers} related markets moved against it, the median by"
+            " {median_peer_z} times the usual",
             _over("n_peers", 1),
         ),
     ),

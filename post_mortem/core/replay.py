@@ -31,6 +31,8 @@ from .blocks import Bars, Walk, walk
 from .types import NO_STOP, NO_TARGET, NO_TIME, Bool, CaseBatch, Paths
 
 LIMIT, STOP_ENTRY = 1, 2
+# Prices nearer than this are the same price, in half-points: averages of fills carry float dirt.
+_SAME = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +92,7 @@ def bad_stop_side(batch: CaseBatch) -> Bool:
 def _wrong_side(batch: CaseBatch, price: F64, direction: int) -> Bool:
     point = batch.market.point
     distance = scaled(price, point) - scaled(reference_entry(batch), point)
-    result: Bool = direction * batch.side * distance <= 0
+    result: Bool = direction * batch.side * distance <= _SAME
     return result
 
 

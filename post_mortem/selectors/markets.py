@@ -17,7 +17,7 @@ from trading.selectors.candles import load_candles, series_for
 
 from .columns import codes, fetch, floats, from_ns, integers, times
 
-MAX_PEERS = 4
+MAX_PEERS = 8
 _IMPACTS = {0: 0, 1: 1, 2: 2}
 
 
@@ -152,7 +152,8 @@ def related_to(instrument: Instrument) -> list[int]:
 def _peers(
     instrument: Instrument, desk: Desk, series: CandleSeries, candles: Candles
 ) -> tuple[Peer, ...] | None:
-    """At most four related markets of the same timeframe, by symbol; None when none is stored.
+    """The MAX_PEERS related markets with the most bars of the same timeframe, by symbol; None when
+    none is stored.
 
     Of several series of one market the same source goes first, then the desk's order.
     """
@@ -162,15 +163,17 @@ def _peers(
         .exclude(instrument=instrument)
         .select_related("instrument")
     )
-    related: dict[str, Instrument] = {
-        other.instrument.symbol: other.instrument
-        for other in stored
-        if _relation(instrument, other.instrument)
-    }
+    related: dict[str, Instrument] = {}
+    bars: dict[str, int] = {}
+    for other in stored:
+        symbol = other.instrument.symbol
+        if _relation(instrument, other.instrument):
+            related[symbol] = other.instrument
+            bars[symbol] = max(bars.get(symbol, 0), other.n_bars)
     if not related:
         return None
     peers = []
-    for symbol in sorted(related)[:MAX_PEERS]:
+    for symbol in sorted(sorted(related, key=lambda name: (-bars[name], name))[:MAX_PEERS]):
         same = [s for s in series_for(related[symbol], desk) if s.timeframe == series.timeframe]
         chosen = min(same, key=lambda s: s.source != series.source)
         sign = _relation(instrument, related[symbol])

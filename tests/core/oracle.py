@@ -73,7 +73,8 @@ class Oracle:
         if price != price:
             return None
         level = _level(price, self.market.point)
-        return level if direction * self.side * (level - self.planned) > 0 else None
+        beyond = direction * self.side * (level - self.planned)
+        return level if beyond > Decimal("0.000001") else None
 
     def touches_stop(self, bar: tuple[int, int, int]) -> bool:
         _, high, low = bar

@@ -286,6 +286,33 @@ def test_without_its_feed_it_could_not_check(cause: str, feed: str, missing: str
     assert first(found) == "unknown"
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("peers", ["none", "another time"])
+def test_related_markets_without_a_bar_at_the_jump_check_nothing(peers: str, seed: int) -> None:
+    def elsewhere(case: Case) -> None:
+        if peers == "none":
+            case["peers"] = []
+        for peer in case["peers"]:
+            peer["close"][simulate.BEFORE - 20 :] = [None] * (
+                len(peer["close"]) - simulate.BEFORE + 20
+            )
+
+    found = edited("external_shock", elsewhere, seed)
+    assert found["external_shock"].facts["n_peers"] == 0
+    assert found["external_shock"].status == Status.ABSTAINED
+    assert "peers" in found["external_shock"].missing
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_related_market_with_a_bar_at_the_jump_is_enough(seed: int) -> None:
+    def one(case: Case) -> None:
+        for peer in case["peers"][1:]:
+            peer["close"] = [None] * len(peer["close"])
+
+    found = edited("external_shock", one, seed)["external_shock"]
+    assert (found.facts["n_peers"], found.status) == (1, Status.FIRED)
+
+
 def test_without_a_score_there_is_no_model_to_check() -> None:
     found = edited("model_error", lambda case: case["signal"].update(score=None))
     assert found["model_error"].status == Status.ABSTAINED

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from post_mortem.core.replay import replay
@@ -45,6 +45,8 @@ def on(one: CaseBatch, candles: Candles, **changes: object) -> CaseBatch:
 
 @examples(80)
 @given(SEEDS, st.booleans(), st.integers(-900, 10**6))
+# A target at the planned entry but for float dirt, between two half-points.
+@example(46347833, True, 3099)
 def test_higher_prices_same_labels(seed: int, quotes: bool, points: int) -> None:
     one = random_batch(seed, quotes=quotes)
     by = 2 * points

@@ -14,7 +14,7 @@ import pytest
 from post_mortem.core.inputs import bars_read, input_hashes
 from post_mortem.core.replay import replay
 from post_mortem.core.types import SETUPS, Flag
-from post_mortem.selectors import case_earlier, cases, histories
+from post_mortem.selectors import case_earlier, cases, histories, markets
 from post_mortem.selectors.case_rows import Selection
 from post_mortem.selectors.cases import CasesOf, case_batches
 from post_mortem.selectors.columns import from_ns, time_texts, times, utc_ns
@@ -399,19 +399,24 @@ def test_a_release_near_the_case_is_part_of_its_surroundings(
     assert (after[:32] == before[:32], after[32:] == before[32:]) == (True, False)
 
 
-def test_related_markets_are_few_and_signed(account: Account, instrument: Instrument) -> None:
+def test_related_markets_are_few_and_signed(
+    account: Account, instrument: Instrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those with the most bars: one with a week of another year hides none with all of them."""
+    monkeypatch.setattr(markets, "MAX_PEERS", 4)
     make_candles(instrument, walk(BARS))
     signal = make_signal(account, instrument, time=ENTRY)
     assert case_of(signal).batch.market.peers is None
-    for symbol in ("USDCHF", "GBPUSD", "AUDUSD", "EURGBP", "NZDUSD", "AUDCAD"):
+    make_candles(make_instrument("AUDUSD"), walk(BARS, 3)[:100], start=MONDAY)
+    for symbol in ("USDCHF", "GBPUSD", "EURGBP", "NZDUSD", "AUDCAD"):
         make_candles(make_instrument(symbol), walk(BARS, 3)[::2], start=MONDAY)
     peers = case_of(signal).batch.market.peers
     assert peers is not None
     assert [(p.symbol, p.sign) for p in peers] == [
-        ("AUDUSD", 1),
         ("EURGBP", 1),
         ("GBPUSD", 1),
         ("NZDUSD", 1),
+        ("USDCHF", -1),
     ]
     known = np.isfinite(peers[0].close)
     assert 0 < known.sum() < known.size

@@ -4,7 +4,8 @@ Either an outage overlaps the exit, or the largest adverse move came to the rela
 same bar (median of their z, each with its sign) and neither a release nor thin trading explains it.
 A peer's sign is how it moved with this market before, where that is clear, else what its name says.
 A market-wide jump without a calendar abstains: most such jumps are releases (Barndorff-Nielsen and
-Shephard 2006), so the two cannot be told apart. Without peers an unexplained jump abstains.
+Shephard 2006), so the two cannot be told apart. An unexplained jump at which no peer has a bar
+abstains: stored candles of another year check nothing.
 Source: choices of this project.
 """
 
@@ -52,17 +53,19 @@ def assess(context: Context) -> Findings:
         "outage_key": np.where(outage >= 0, outage, np.nan),
         "data_gap_bars": gaps,
     }
-    missing, present = _unchecked(context, unexplained, wide, gaps)
+    missing, present = _unchecked(context, count, unexplained, wide, gaps)
     if market.outages is None:
         missing |= np.int32(Missing.OUTAGES)
     return context.findings(CAUSE, BAND, strength, facts, missing=missing, precondition=present)
 
 
-def _unchecked(context: Context, unexplained: F64, wide: F64, gaps: F64) -> tuple[I32, Bool]:
+def _unchecked(
+    context: Context, n_peers: F64, unexplained: F64, wide: F64, gaps: F64
+) -> tuple[I32, Bool]:
     """Missing feeds, and where one of them could have shown this cause."""
     market, labels, batch = context.batch.market, context.labels, context.batch
     shock = (context.jump.strength >= JUMP_PRESENT) & (unexplained >= 0.5)
-    no_peers = np.full(len(context), market.peers is None)
+    no_peers = (market.peers is None) | ((context.jump.move > 0) & (n_peers == 0))
     no_news = ~context.news.covered & (wide > 0)
     missing = when(no_peers, Missing.PEERS) | when(no_news, Missing.NEWS)
     beyond = batch.side * (batch.stop_price - labels.exit_price) / context.life.risk
