@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import logging
 import threading
 import time
@@ -66,6 +67,12 @@ def _tls_context() -> ssl.SSLContext:
 @functools.cache
 def _client_class() -> type[httpx2.AsyncClient]:
     import httpx2
+    import openai  # noqa: F401 - before what is there is put out of the collector's sight
+
+    # Some hundred thousand objects that stay: going through them takes longer than a call's own
+    # work, holds up all calls under way, and happens again every few dozen calls.
+    gc.collect()
+    gc.freeze()
 
     class BoundedClient(httpx2.AsyncClient):
         """Sends few headers and reads at most `max_body` bytes of any body, after decompression."""

@@ -23,7 +23,7 @@ from rest_framework.test import APIClient
 
 from post_mortem.core.types import Outcome
 from post_mortem.jobs import work_once
-from post_mortem.models import LLMAnswer, LLMCall, TradeAnalysis
+from post_mortem.models import LLMAnswer, LLMCall, LLMSpend, TradeAnalysis
 from post_mortem.services import PostMortemService
 from post_mortem.services.narratives import narrate_audits
 from tests.llm.replies import ROWS
@@ -55,6 +55,7 @@ class Desk:
         self.server.clear()
         LLMAnswer.objects.all().delete()
         LLMCall.objects.all().delete()
+        LLMSpend.objects.all().delete()
         narrate_audits(audit_ids=list(audits()), force=True)
 
 
@@ -135,8 +136,10 @@ def entrance(request: pytest.FixtureRequest) -> Iterator[tuple[Callable[[Desk], 
 
 def holds(desk: Desk, caplog: pytest.LogCaptureFixture, what: str) -> None:
     asked = Counter(_evidence(request.body) for request in desk.server.requests)
-    assert asked, what
-    assert max(asked.values()) <= MOST_REQUESTS, what
+    # On a busy machine a try can time out before the server has read it: it is told all the same.
+    told = LLMCall.objects.values_list("outcome", flat=True)
+    assert asked or set(told) == {"timeout"}, what
+    assert max(asked.values(), default=0) <= MOST_REQUESTS, what
     for call in LLMCall.objects.all():
         assert call.requests <= MOST_REQUESTS, what
         # On the clock that does not jump. Without a deadline a hanging server would take an hour.
