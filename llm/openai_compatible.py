@@ -70,7 +70,7 @@ def _client_class() -> type[httpx2.AsyncClient]:
     import openai  # noqa: F401 - before what is there is put out of the collector's sight
 
     # Some hundred thousand objects that stay: going through them takes longer than a call's own
-    # work, holds up all calls under way, and happens again every few dozen calls.
+    # work, holds up all calls under way, and happens again every few hundred calls.
     gc.collect()
     gc.freeze()
 

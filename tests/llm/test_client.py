@@ -1,6 +1,7 @@
 """The client under the conditions it is used in: many loops, many threads, forks, prying eyes."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -91,6 +92,15 @@ def test_importing_the_library_imports_no_sdk() -> None:
 
 
 # --- The breaker in use -------------------------------------------------------------------------
+def test_full_collections_pass_over_the_sdk(llm_server: FaultServer) -> None:
+    assert ask_now(config(llm_server.url)).kind is None
+    # Else each of them holds up all calls while it goes through some hundred thousand objects.
+    frozen = gc.get_freeze_count()
+    assert frozen > 100_000
+    assert ask_now(config(llm_server.url)).kind is None
+    assert gc.get_freeze_count() == frozen, "once a process, not once an operation"
+
+
 def test_an_open_circuit_costs_no_request(llm_server: FaultServer) -> None:
     llm_server.play("401")
     breaker = Breaker()
