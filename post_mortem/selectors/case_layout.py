@@ -32,7 +32,7 @@ from trading.core.aggregate import aggregate
 from trading.core.candles import F64, I64, Candles, empty_candles
 from trading.core.types import Horizon, horizon_ns
 from trading.models import CandleSeries, Desk, Instrument
-from trading.selectors.candles import choose_series, load_candles
+from trading.selectors.candles import choose_series, load_window
 
 from .case_rows import Group, Selection, SignalRows, TradeRows
 from .columns import coded
@@ -246,7 +246,7 @@ def _by_rule(
 def load(
     series: CandleSeries | None, bar_ns: int, arrays: dict[str, NDArray[np.generic]]
 ) -> Candles:
-    """The bars that any of the cases can read, and two more: those tell that data goes on."""
+    """The bars that any of the cases can read, and the next one: it tells that data go on."""
     if series is None:
         return empty_candles()
     start = lookback_ns(
@@ -257,7 +257,7 @@ def load(
         arrays["stop_price"],  # type: ignore[arg-type]
     )
     latest = np.maximum(arrays["entry_time"], arrays["end_time"]).max()
-    return load_candles(series, int(start.min()), int(latest) + 2 * bar_ns)
+    return load_window(series, int(start.min()), int(latest))
 
 
 def bare_batch(

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from post_mortem.core.inputs import AROUND_WINDOW_NS
 from post_mortem.core.rules import Rule
 from post_mortem.core.types import CaseBatch
 from post_mortem.models import LabelingRule
@@ -134,10 +135,10 @@ def _cases(
     candles = load(series, bar_ns, arrays)
     around = Surroundings(None, None, None)
     if series is not None:
-        latest = int(np.maximum(arrays["entry_time"], arrays["end_time"]).max())
-        around = surroundings(
-            chunk.instrument, chunk.desk, series, candles, latest + NS_PER_HOUR + 2 * bar_ns
-        )
+        margin = AROUND_WINDOW_NS + 2 * bar_ns
+        earliest = int(arrays["entry_time"].min()) - margin
+        latest = int(np.maximum(arrays["entry_time"], arrays["end_time"]).max()) + margin
+        around = surroundings(chunk.instrument, chunk.desk, series, candles, earliest, latest)
     where = market(chunk.instrument, point, bar_ns, candles, around)
     batch = bare_batch(chunk, picked, where, arrays)
     batch = replace(

@@ -31,11 +31,17 @@ class Surroundings:
 
 
 def surroundings(
-    instrument: Instrument, desk: Desk, series: CandleSeries, candles: Candles, end_ns: int
+    instrument: Instrument,
+    desk: Desk,
+    series: CandleSeries,
+    candles: Candles,
+    start_ns: int,
+    end_ns: int,
 ) -> Surroundings:
+    """The feeds around these bars; of news at least what lies in [start, end]."""
     if not len(candles):
         return Surroundings(None, None, None)
-    start_ns = int(candles.time[0])
+    start_ns = min(start_ns, int(candles.time[0]))
     return Surroundings(
         news=_news(instrument, desk, start_ns, end_ns),
         peers=_peers(instrument, desk, series, candles),

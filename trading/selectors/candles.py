@@ -145,6 +145,21 @@ def load_candles(
     return whole.between(first, last)
 
 
+def load_window(series: CandleSeries, start_ns: int, end_ns: int) -> Candles:
+    """Bars that open in [start, end), and the first stored one from `end` on, however far away:
+    it tells that data go on, across a weekend as well. Where nothing is stored from `start` on,
+    the last bar before it, which tells that they do not. So whether and where data end is known
+    of every window in the same way."""
+    chunks = CandleChunk.objects.filter(series=series)
+    ends = chunks.filter(last_time__gte=end_ns).order_by("last_time").values_list("last_time")
+    following = ends.first()
+    candles = load_candles(series, start_ns, end_ns if following is None else following[0] + 1)
+    if len(candles):
+        return candles.rows(slice(int(np.searchsorted(candles.time, end_ns)) + 1))
+    newest = chunks.order_by("-last_time").values_list("last_time").first()
+    return candles if newest is None else load_candles(series, newest[0], newest[0] + 1)
+
+
 def _decode(series: CandleSeries, pks: Sequence[int]) -> dict[int, Candles]:
     result = {}
     for first in range(0, len(pks), 200):
@@ -231,10 +246,8 @@ def coverage(series: CandleSeries, start: I64, end: I64) -> tuple[F64, NDArray[n
         return np.zeros(0), np.zeros(0, np.bool_)
     bar_ns = timeframe_ns(series.timeframe)
     times = load_candles(series, int(start.min()) - bar_ns, int(end.max())).time
-    if not times.size:
-        return np.zeros(start.shape), np.zeros(start.shape, np.bool_)
     present = np.searchsorted(times, end) - np.searchsorted(times, start)
-    offset = int(times[0] % bar_ns)
+    offset = int(times[0] % bar_ns) if times.size else 0
     expected = expected_bars(series.instrument.kind, bar_ns, start, end, offset)
     spans = (_ns(series, "first_time") <= start) & (_ns(series, "last_time") + bar_ns >= end)
     known = expected != UNKNOWN_BARS

@@ -1,0 +1,202 @@
+"""What a case reads is decided by its own rows and times alone: judged alone, together with others
+and elsewhere from its export, every audit is the same."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from post_mortem.core.diagnose import diagnose_case
+from post_mortem.models import InsightAudit
+from post_mortem.selectors.case_export import portable_case
+from post_mortem.selectors.columns import utc_ns
+from post_mortem.services.audits import run_autopsy
+from post_mortem.services.verification import verify_audits
+from trading.core.candles import I64, Candles
+from trading.core.sessions import is_open
+from trading.core.types import NS_PER_DAY, SeriesKind, timeframe_ns
+from trading.models import (
+    Account,
+    CandleSeries,
+    ImportBatch,
+    Instrument,
+    NewsEvent,
+    NewsFeed,
+    Signal,
+)
+from trading.services.candles import SeriesKey, store_candles
+
+from .factories import MONDAY, make_account, make_instrument, make_signal, make_trade
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FRIDAY = MONDAY + timedelta(days=11)
+LEVEL = 110_000
+
+
+@pytest.fixture
+def account() -> Account:
+    return make_account()
+
+
+@pytest.fixture
+def instrument() -> Instrument:
+    return make_instrument()
+
+
+def opens(start: datetime, days: float, timeframe: str = "5m", kind: str = "fx") -> I64:
+    """Opens of every bar of so many days in which the market trades."""
+    step = timeframe_ns(timeframe)
+    time = utc_ns(start) + np.arange(int(days * NS_PER_DAY) // step, dtype=np.int64) * step
+    return time[is_open(kind, time)]
+
+
+def quiet(time: I64) -> I64:
+    """Closes, in points, that reach no level of a signal."""
+    return LEVEL + np.arange(time.size) % 7
+
+
+def store(
+    instrument: Instrument,
+    time: I64,
+    closes: I64,
+    timeframe: str = "5m",
+    source: str = "test",
+    **columns: Any,
+) -> CandleSeries:
+    close = 2 * np.asarray(closes, np.int64)
+    opened = np.concatenate([close[:1], close[:-1]])
+    high, low = np.maximum(opened, close) + 2, np.minimum(opened, close) - 2
+    batch = ImportBatch.objects.create(
+        kind="candles", file_name="test", file_sha256="", format="test"
+    )
+    key = SeriesKey(
+        instrument=instrument,
+        timeframe=timeframe,
+        source=source,
+        kind=SeriesKind.TRADE,
+        desk=None,
+    )
+    candles = Candles(time, opened, high, low, close, **columns)
+    return store_candles(key=key, candles=candles, batch=batch, revise=True)[0]
+
+
+_STORED = ("outcome", "flags", "coverage", "r_multiple", "input_hash", "evidence_hash", "series_id")
+
+
+def audits() -> dict[tuple[int, str], tuple[Any, ...]]:
+    rows = InsightAudit.objects.order_by("signal_id", "horizon")
+    return {row[:2]: row[2:] for row in rows.values_list("signal_id", "horizon", *_STORED)}
+
+
+def same_everywhere() -> dict[tuple[int, str], InsightAudit]:
+    """Every stored signal judged alone, then all of them together: the audits, which are equal,
+    verify, and come out of their exports."""
+    signals = list(Signal.objects.order_by("pk").values_list("pk", flat=True))
+    for pk in signals:
+        run_autopsy(signal_ids=[pk])
+    alone = audits()
+    run_autopsy(force=True)
+    assert audits() == alone
+    for pk in reversed(signals):
+        run_autopsy(signal_ids=[pk], force=True)
+    assert audits() == alone
+    checked = verify_audits()
+    assert checked.mismatches == []
+    assert checked.verified == len(alone)
+    found = {}
+    for audit in InsightAudit.objects.select_related("signal", "series", "calibration"):
+        assert diagnose_case(portable_case(audit))["evidence_hash"] == audit.evidence_hash
+        found[audit.signal_id, audit.horizon] = audit
+    return found
+
+
+# --- where data end ----------------------------------------------------------------------------
+
+
+def test_a_horizon_that_ends_in_the_weekend_is_judged_once_monday_is_there(
+    account: Account, instrument: Instrument
+) -> None:
+    time = opens(MONDAY, 21)
+    closes = quiet(time)
+    closes[np.searchsorted(time, utc_ns(FRIDAY + timedelta(hours=20, minutes=30))) :] -= 300
+    store(instrument, time, closes)
+    friday = make_signal(account, instrument, time=FRIDAY + timedelta(hours=20), timeframe="5m")
+    make_signal(account, instrument, time=FRIDAY + timedelta(days=3), timeframe="5m")
+    found = same_everywhere()
+    assert found[friday.pk, "4H"].get_outcome_display() == "failed"
+    assert found[friday.pk, "24H"].get_outcome_display() == "failed"
+
+
+def test_a_horizon_that_ends_in_the_weekend_waits_for_the_next_bar(
+    account: Account, instrument: Instrument
+) -> None:
+    time = opens(MONDAY, 12.5)  # ends with Friday's last bar
+    store(instrument, time, quiet(time))
+    friday = make_signal(account, instrument, time=FRIDAY + timedelta(hours=20), timeframe="5m")
+    assert same_everywhere()[friday.pk, "4H"].get_outcome_display() == "pending"
+    monday = opens(MONDAY + timedelta(days=12.5), 2)
+    store(instrument, monday, quiet(monday))
+    run_autopsy(signal_ids=[friday.pk])
+    assert same_everywhere()[friday.pk, "4H"].get_outcome_display() == "neutral"
+
+
+def test_a_trade_that_ends_with_the_week_is_judged_once_monday_is_there(
+    account: Account, instrument: Instrument
+) -> None:
+    time = opens(MONDAY, 21)
+    store(instrument, time, quiet(time))
+    close = FRIDAY + timedelta(hours=21)  # New York is in summer time already
+    signal = make_signal(account, instrument, time=close - timedelta(hours=2), timeframe="5m")
+    make_trade(signal, exit_price=Decimal("1.1005"), closed_at=close)
+    make_signal(account, instrument, time=FRIDAY + timedelta(days=3), timeframe="5m")
+    assert same_everywhere()[signal.pk, "TRADE"].get_outcome_display() == "succeeded"
+
+
+def test_long_after_the_last_bar_a_case_waits_and_long_before_the_first_it_has_no_data(
+    account: Account, instrument: Instrument
+) -> None:
+    time = opens(MONDAY, 14)
+    store(instrument, time, quiet(time))
+    early = make_signal(account, instrument, time=MONDAY - timedelta(days=200), timeframe="5m")
+    make_signal(account, instrument, time=MONDAY + timedelta(days=7), timeframe="5m")
+    late = make_signal(account, instrument, time=MONDAY + timedelta(days=200), timeframe="5m")
+    found = same_everywhere()
+    assert found[early.pk, "4H"].get_outcome_display() == "needs_review"
+    assert found[late.pk, "4H"].get_outcome_display() == "pending"
+
+
+def test_where_nothing_trades_in_a_window_the_series_is_chosen_by_what_it_spans(
+    account: Account, instrument: Instrument
+) -> None:
+    """A window inside a weekend is spanned by the long coarse series only."""
+    short, long = opens(MONDAY, 4, "1m"), opens(MONDAY, 28, "5m")
+    store(instrument, short, quiet(short), "1m")
+    coarse = store(instrument, long, quiet(long))
+    saturday = make_signal(account, instrument, time=FRIDAY + timedelta(days=1), timeframe="5m")
+    make_signal(account, instrument, time=FRIDAY + timedelta(hours=12), timeframe="5m")
+    assert same_everywhere()[saturday.pk, "1H"].series_id == coarse.pk
+
+
+def test_news_around_a_case_count_however_far_the_nearest_bars_are(
+    account: Account, instrument: Instrument
+) -> None:
+    """A window in a hole that is longer than any lookback: its news are not those of its bars."""
+    for start in (MONDAY, MONDAY + timedelta(days=70)):
+        time = opens(start, 14)
+        store(instrument, time, quiet(time))
+    entry = MONDAY + timedelta(days=60)
+    feed = NewsFeed.objects.create(
+        name="news", covers_from=MONDAY, covers_to=entry + timedelta(days=30), currencies=[]
+    )
+    NewsEvent.objects.create(
+        feed=feed, time=entry, currency="USD", impact=2, title="CPI", dedupe_key="cpi"
+    )
+    make_signal(account, instrument, time=entry, timeframe="5m")
+    make_signal(account, instrument, time=MONDAY + timedelta(days=7), timeframe="5m")
+    make_signal(account, instrument, time=MONDAY + timedelta(days=77), timeframe="5m")
+    same_everywhere()
