@@ -10,6 +10,7 @@ prices take two columns. Pages and narratives are rendered from the record alone
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from post_mortem.core.types import (
     CAUSES,
     I32,
     NO_TIME,
+    Bool,
     Diagnosis,
     FactSpec,
     Findings,
@@ -33,6 +35,7 @@ from trading.core.errors import OperatorError
 from trading.core.types import NS_PER_SECOND
 
 LAYOUT_VERSION = 1  # raised by hand when a column is added, moved or measured otherwise
+LAYOUT_SINCE = 1  # the first engine version that wrote this layout
 UNKNOWN = np.iinfo(np.int32).min
 LARGEST = np.iinfo(np.int32).max
 STEPS_PER_ONE = 10_000
@@ -103,11 +106,11 @@ def records(labels: Labels, diagnosis: Diagnosis) -> I32:
     table[: len(_LABEL_CODES)] = [getattr(labels, name) for name in _LABEL_CODES]
     at = len(_LABEL_CODES)
     numbers = np.stack([getattr(labels, name) for name in _LABEL_NUMBERS])
-    table[at : at + len(_LABEL_NUMBERS)] = _steps(numbers, STEPS_PER_ONE)
+    table[at : at + len(_LABEL_NUMBERS)] = steps(numbers, STEPS_PER_ONE)
     at += len(_LABEL_NUMBERS)
     seconds = labels.exit_time // NS_PER_SECOND
-    table[at : at + 2] = _halves(np.where(labels.exit_time == NO_TIME, NO_TIME, seconds))
-    table[at + 2 : at + 4] = _halves(_price_steps(labels.exit_price))
+    table[at : at + 2] = halves(np.where(labels.exit_time == NO_TIME, NO_TIME, seconds))
+    table[at + 2 : at + 4] = halves(price_steps(labels.exit_price))
     at += 4
     for column, finding in enumerate(diagnosis.findings):
         width = len(_CAUSE_HEAD) + len(FACTS[finding.cause])
@@ -161,6 +164,25 @@ def unpacked(blob: bytes) -> I32:
     return row
 
 
+def unpacked_all(blobs: Sequence[bytes]) -> tuple[I32, Bool]:
+    """Rows of `records` from their stored form, and which of them are of this layout; the others
+    are as a record without findings."""
+    n = len(blobs)
+    heads = [blob[:_BIT_BYTES].ljust(_BIT_BYTES, b"\0") for blob in blobs]
+    bits = np.frombuffer(b"".join(heads), np.uint8).reshape(n, _BIT_BYTES)
+    known = np.unpackbits(bits, axis=1, count=WIDTH).astype(bool)
+    length = np.array([len(blob) for blob in blobs], np.int64)
+    plain = length == 4 * WIDTH
+    fits = ~plain & (length == _BIT_BYTES + 4 * known.sum(axis=1))
+    known[~fits] = False
+    table = np.tile(_BLANK, (n, 1))
+    values = b"".join(blobs[i][_BIT_BYTES:] for i in np.flatnonzero(fits).tolist())
+    table[known] = np.frombuffer(values, "<i4")
+    for i in np.flatnonzero(plain).tolist():
+        table[i] = np.frombuffer(blobs[i], "<i4")
+    return table, plain | fits
+
+
 def read_record(blob: bytes) -> RecordView:
     """What a stored record says (`packed`, or the plain bytes of a row of `records`)."""
     values = dict(zip(COLUMNS, unpacked(blob).tolist(), strict=True))
@@ -172,19 +194,21 @@ def read_record(blob: bytes) -> RecordView:
 # --- writing ----------------------------------------------------------------------------------
 
 
-def _steps(values: NDArray[np.generic], per_one: int | I64) -> I32:
+def steps(values: NDArray[np.generic], per_one: int | I64) -> I32:
+    """Numbers as a record holds them: whole steps, UNKNOWN for NaN."""
     scaled = np.asarray(values, np.float64) * per_one
     held = np.minimum(np.maximum(np.rint(scaled), -LARGEST), LARGEST)
     return np.where(np.isnan(held), UNKNOWN, held).astype("<i4")
 
 
-def _price_steps(price: F64) -> I64:
+def price_steps(price: F64) -> I64:
+    """Prices in steps of 1e-8, NO_TIME where unknown."""
     known = np.isfinite(price)
     steps = np.rint(np.where(known, price, 0.0) * PRICE_STEPS_PER_ONE).astype(np.int64)
     return np.where(known, steps, NO_TIME)
 
 
-def _halves(values: I64) -> list[I32]:
+def halves(values: I64) -> list[I32]:
     """High and low part of each int64 (31 bits in the low one, so that it is never negative)."""
     unknown = values == NO_TIME
     high, low = values >> _LOW_BITS, values & ((1 << _LOW_BITS) - 1)
@@ -193,7 +217,7 @@ def _halves(values: I64) -> list[I32]:
 
 def _write_cause(table: I32, finding: Findings, rank: NDArray[np.int8]) -> None:
     facts = (finding.facts[spec.key] for spec in FACTS[finding.cause])
-    numbers = _steps(
+    numbers = steps(
         np.stack([finding.strength, finding.posterior, *facts]), _PER_ONE[finding.cause]
     )
     table[0] = finding.status

@@ -55,8 +55,14 @@ def verify(request: HttpRequest, viewer: Viewer, audit_id: int) -> HttpResponse:
         messages.success(request, "Verified: the same inputs give the same evidence.")
     elif found.stale:
         messages.warning(request, "Its rule or its candles changed since. Judge it again.")
+    elif found.other_engine:
+        said = "It agrees with its own record. Another engine version judged it: not run again."
+        messages.warning(request, said)
     else:
-        messages.warning(request, "Judged by another engine version, which cannot be compared.")
+        said = (
+            "Could not check: another engine version wrote its record, and this one cannot read it."
+        )
+        messages.warning(request, said)
     return redirect(back_to(request, reverse("pages:audit", args=[audit_id])))
 
 

@@ -4,12 +4,13 @@ An audit is in one of these states:
 
 - `verified`: the same inputs gave the same evidence by the calibration table it was made with,
   and the row says what the evidence says;
-- `mismatch`: its bars, rule, signal or trade are not what it read, its record does not carry its
-  hash, its rule snapshot is not its rule, or the same inputs gave something else: somebody changed
-  it behind its back;
+- `mismatch`: it differs from its own record, its bars, rule, signal or trade are not what it read,
+  or the same inputs gave something else: somebody changed it behind its back;
 - `stale`: marked so and its inputs are others, or its surroundings grew since (older trades, news
   or related markets came later): a new run updates it;
-- `other_engine`: made by another version of the engine, or labelled only; not compared.
+- `other_engine`: made by another version of the engine, or labelled only; its row, causes and
+  links agree with its own record and it was not judged again;
+- `could_not_check`: made by a version whose records cannot be read.
 """
 
 from __future__ import annotations
@@ -23,25 +24,27 @@ import numpy as np
 from post_mortem.core.calibration import Calibration
 from post_mortem.core.inputs import bars_read, input_hashes, same_case
 from post_mortem.core.labeler import label
-from post_mortem.core.record import evidence_hash, packed, unpacked
 from post_mortem.core.resolution import first_touches
 from post_mortem.core.version import ENGINE_VERSION
-from post_mortem.models import CalibrationTable, InsightAudit, RuleSnapshot
+from post_mortem.models import CalibrationTable, InsightAudit
 from post_mortem.selectors.calibrations import stored_table
 from post_mortem.selectors.case_rows import Selection, groups
-from post_mortem.selectors.cases import CasesOf, group_batches, rule_hash
-from post_mortem.selectors.stored import causes_of, stored_rows
+from post_mortem.selectors.cases import CasesOf, group_batches
+from post_mortem.selectors.stored import StoredRows, causes_of, stored_rows
 from post_mortem.services.audit_writer import row_values
 from post_mortem.services.audits import judge
+from post_mortem.services.own_records import FIELDS as OWN_FIELDS
+from post_mortem.services.own_records import OwnRecords
+from trading.core.candles import I64
 from trading.core.errors import OperatorError
 from trading.core.types import SIGNAL_HORIZONS, Horizon
 from trading.selectors.candles import forget_decoded
 
+Cause = tuple[Any, ...]
 _SHOWN = 1000
-_FIELDS = (
-    *("input_hash", "evidence_hash", "record", "engine_version", "is_stale", "calibration_id"),
-    "rule_snapshot_id",
-)
+_FIELDS = ("input_hash", "is_stale", *OWN_FIELDS)
+# What follows from the inputs alone, whichever engine version read them.
+_OF_BARS = ("n_bars", "bars_digest", "bars_from", "bars_to", "n_finer_bars", "finer_digest")
 # What a row repeats of its record, so that lists can be filtered by it.
 _COMPARED = (
     *("outcome", "shadow_outcome", "exit_reason", "flags", "exit_price", "pips", "pnl_pct"),
@@ -61,6 +64,7 @@ class Verification:
     verified: int = 0
     stale: int = 0
     other_engine: int = 0
+    could_not_check: int = 0
     mismatched: int = 0
     mismatches: list[dict[str, Any]] = field(default_factory=list)
 
@@ -75,6 +79,7 @@ class Verification:
             "verified": self.verified,
             "stale": self.stale,
             "other_engine": self.other_engine,
+            "could_not_check": self.could_not_check,
             "mismatched": self.mismatched,
             "mismatches": self.mismatches,
         }
@@ -126,7 +131,7 @@ class _Check:
     result: Verification = field(default_factory=Verification)
     seen: set[int] = field(default_factory=set)
     tables: dict[int, Calibration] = field(default_factory=dict)
-    snapshots: dict[int, str] = field(default_factory=dict)
+    own: OwnRecords = field(default_factory=OwnRecords)
 
     def signals(self, signal_ids: Sequence[int]) -> None:
         """Check the audits of some signals; what cannot be read is narrowed down."""
@@ -158,19 +163,36 @@ class _Check:
                 self.batch(cases)
 
     def batch(self, cases: CasesOf) -> None:
-        stored = stored_rows(cases, *_FIELDS, *_COMPARED)
+        stored = stored_rows(cases, *dict.fromkeys((*_FIELDS, *_COMPARED)))
         ids = stored.integers("id")
         mine = [i for i, pk in enumerate(ids.tolist()) if pk in self.wanted and pk not in self.seen]
         rows = np.array(mine, np.int64)
         if not rows.size:
             return
+        picked = stored.place[rows].tolist()
+        found = {name: [column[i] for i in picked] for name, column in stored.rows.items()}
+        causes = causes_of(found["id"])
+        faults, readable = self.own.faults(found, causes)
+        for k, pk in enumerate(found["id"]):
+            if faults[k]:
+                self.judged(pk, faults[k])
+            elif not readable[k]:
+                self.counted(pk, "could_not_check")
+        whole = np.array([not fault for fault in faults], bool) & readable
+        again = rows[whole]
+        if again.size:
+            self._again(cases, again, stored, causes)
+
+    def _again(
+        self, cases: CasesOf, rows: I64, stored: StoredRows, causes: dict[int, list[Cause]]
+    ) -> None:
+        """Judge audits again that agree with their own records."""
         paths = first_touches(cases.batch)
         labels = label(cases.batch, paths)
         read = bars_read(cases.batch, paths)
         rules = cases.rule_hashes()
         hashes = input_hashes(cases.batch, paths, read, rules)
-        causes = causes_of(ids[rows].tolist())
-        table = stored.integers("calibration_id")
+        ids, table = stored.integers("id"), stored.integers("calibration_id")
         for table_id in np.unique(table[rows]).tolist():
             made = rows[table[rows] == table_id]
             try:
@@ -195,36 +217,31 @@ class _Check:
             self.tables[table_id] = stored_table(row).calibration
         return self.tables[table_id]
 
-    def _rule_of(self, snapshot_id: int) -> str:
-        """Hash of the rule that a snapshot holds; empty where it does not carry its hash."""
-        if snapshot_id not in self.snapshots:
-            row = RuleSnapshot.objects.get(pk=snapshot_id)
-            self.snapshots[snapshot_id] = row.sha256 if rule_hash(row.data) == row.sha256 else ""
-        return self.snapshots[snapshot_id]
-
     def _compare(
         self,
         row: dict[str, Any],
         inputs: str,
         rule: str,
         now: dict[str, Any],
-        causes: list[tuple[Any, ...]],
+        causes: list[Cause],
     ) -> None:
-        if not _carries_its_hash(row):
-            self.judged(row["id"], "its record does not carry its evidence hash")
-        elif row["engine_version"] != ENGINE_VERSION:
-            self.counted(row["id"], "other_engine")
+        if row["engine_version"] != ENGINE_VERSION:
+            differing = _unlike(row, now, _OF_BARS) if row["input_hash"] == inputs else []
+            if differing:
+                self.judged(row["id"], f"its row differs from its inputs: {', '.join(differing)}")
+            else:
+                self.counted(row["id"], "other_engine")
         elif row["is_stale"] and row["input_hash"] != inputs:
             self.counted(row["id"], "stale")
         elif not same_case(row["input_hash"], inputs):
             self.judged(row["id"], "its bars, rule, signal or trade are not what it read")
-        elif self._rule_of(row["rule_snapshot_id"]) != rule:
+        elif self.own.snapshot(row["rule_snapshot_id"]).sha256 != rule:
             self.judged(row["id"], "its rule snapshot is not the rule it was judged by")
         elif row["input_hash"] != inputs:
             self.counted(row["id"], "stale")
         elif row["evidence_hash"] != now["evidence_hash"]:
             self.judged(row["id"], "the same inputs give other evidence")
-        elif differing := [name for name in _COMPARED if not _equal(row[name], now[name])]:
+        elif differing := _unlike(row, now, _COMPARED):
             self.judged(row["id"], f"its row differs from its evidence: {', '.join(differing)}")
         elif causes != now["causes"]:
             self.judged(row["id"], "its causes differ from its evidence")
@@ -244,14 +261,8 @@ class _Check:
         self.progress(1)
 
 
-def _carries_its_hash(row: dict[str, Any]) -> bool:
-    try:
-        record = unpacked(bytes(row["record"]))
-    except OperatorError:
-        return False
-    # Packing again shows what unpacking does not look at.
-    same = packed(record[None, :])[0] == bytes(row["record"])
-    return same and bool(evidence_hash(record) == row["evidence_hash"])
+def _unlike(row: dict[str, Any], now: dict[str, Any], names: Sequence[str]) -> list[str]:
+    return [name for name in names if not _equal(row[name], now[name])]
 
 
 def _equal(stored: Any, now: Any) -> bool:

@@ -54,6 +54,11 @@ class Command(InquestCommand):
             f"{mismatched:,} mismatched, {summary['stale']:,} stale, "
             f"{summary['other_engine']:,} of another engine version"
         )
+        if summary["could_not_check"]:
+            yield (
+                f"{summary['could_not_check']:,} could not be checked: their records are of a "
+                "layout that this version does not read"
+            )
         if summary["plans_checked"]:
             changed: Any = summary["plans_mismatched"]
             for plan in changed:
