@@ -21,6 +21,7 @@ from .types import ExitReason, Flag, Outcome, Status
 
 WEAK_BELOW = 0.50
 LIKELY_BELOW = 0.80
+_AT_LEVEL_POINTS = 0.5 + 1e-6  # a fill this near a level lies at it, as in `trade_exits`
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +260,18 @@ def _result_fact(subject: Subject, label: LabelNumbers) -> Draft | None:
     return Draft("result", "Result " + ", ".join(shown), slots)
 
 
+def ended_at(subject: Subject, label: LabelNumbers) -> ExitReason:
+    """What ended it, as far as the exit price bears it out: a stop or target that a trade was left
+    short of (moved, or held on after it was reached) did not end it, and is told as MANUAL."""
+    reason = ExitReason(label.exit_reason)
+    level = {ExitReason.SL: subject.stop_price, ExitReason.TP: subject.target_price}.get(reason)
+    if subject.horizon != "TRADE" or level is None or label.exit_price is None:
+        return reason
+    direction = -subject.side if reason == ExitReason.SL else subject.side
+    beyond = direction * (label.exit_price - level)
+    return reason if beyond >= -_AT_LEVEL_POINTS * float(subject.point) else ExitReason.MANUAL
+
+
 def _exit_fact(subject: Subject, label: LabelNumbers) -> Draft | None:
     if label.exit_time is None or label.exit_price is None:
         return None
@@ -273,7 +286,7 @@ def _exit_fact(subject: Subject, label: LabelNumbers) -> Draft | None:
         ExitReason.TP: "by the target",
         ExitReason.TIME: "at the end of the horizon",
         ExitReason.MANUAL: "by hand or by the strategy",
-    }.get(ExitReason(label.exit_reason), "")
+    }.get(ended_at(subject, label), "")
     text = f"Exit {how} at {slots['price']}, {slots['time']}, after {slots['held']}"
     return Draft("exit", text.replace("  ", " "), slots, bar_time=label.exit_time)
 
@@ -322,6 +335,11 @@ _FLAG_TEXTS: tuple[tuple[Flag, str], ...] = (
     (Flag.ENTRY_OUTSIDE_CANDLE, "The entry price lies outside its candle"),
     (Flag.EXIT_OUTSIDE_CANDLE, "The exit price lies outside its candle"),
     (Flag.STOP_MOVED, "The stop was moved after entry"),
+    (
+        Flag.EXIT_BAR_AMBIGUOUS,
+        "The bar of the exit also reached a level that the exit price is not at; the exit price"
+        " decides",
+    ),
     (Flag.RESOLVED_FINER, "What one bar left open was read from finer candles inside it"),
     (Flag.GAP_THROUGH_STOP, "The exit bar opened beyond the stop; filled at its open"),
     (Flag.LOW_COVERAGE, "Too few of the expected bars are stored"),
@@ -399,7 +417,9 @@ def verdict(subject: Subject, label: LabelNumbers) -> str:
     )
     if outcome == Outcome.NEUTRAL:
         return f"Closed flat after {held}: {r}."
-    reason = ExitReason(label.exit_reason)
+    reason = ended_at(subject, label)
+    if reason != label.exit_reason:
+        return f"{_left_short(label)} after {held}: {r}."
     if reason == ExitReason.SL:
         how = (
             "Stop and target lie in one bar. Counted as the stop"
@@ -413,6 +433,20 @@ def verdict(subject: Subject, label: LabelNumbers) -> str:
     end = "at the end of the horizon" if reason == ExitReason.TIME else f"after {held}"
     word = "Closed with a gain" if outcome == Outcome.SUCCEEDED else "Closed with a loss"
     return f"{word} {end}: {r}."
+
+
+def _left_short(label: LabelNumbers) -> str:
+    """How a trade ended that its level, reached or moved, did not end."""
+    won = label.outcome == Outcome.SUCCEEDED
+    if label.exit_reason == ExitReason.SL:
+        if won:
+            return "Closed with a gain by a moved stop"
+        if label.r is not None and label.r >= 0:
+            return "Its first stop was reached, it was held on and closed"
+        return "Closed with a loss short of its first stop"
+    if won:
+        return "Its target was reached or moved, and it was closed short of it"
+    return "Closed with a loss by a moved target"
 
 
 def _result_without_r(subject: Subject, label: LabelNumbers) -> str:

@@ -7,7 +7,9 @@ is neutral, otherwise its sign rules. The time of a touch is the open of its bar
 clock exit is the close of the last bar.
 
 TRADE. A touch of the initial stop or of the target decides as above, otherwise the net result of
-the fills (price move less commission and swap per unit) and its sign. Price, time, R, pips and per
+the fills (price move less commission and swap per unit) and its sign. What only the bar of the exit
+touched, and the fill contradicts, does not count; excursions are then those of the bars before and
+of the fill. Price, time, R, pips and per
 cent are always those of the fills; pips are gross, R and per cent are net.
 
 Risk is the distance of the planned entry from the initial stop; without one R is NaN. The band is
@@ -275,6 +277,13 @@ def _moves(batch: CaseBatch, paths: Paths, result: _Result, seen: Bool) -> dict[
         mfe = np.where(np.isnan(finer.best), mfe, np.maximum(finer.best - entry, 0.0))
         mae = np.where(np.isnan(finer.worst), mae, np.maximum(entry - finer.worst, 0.0))
         drawdown = np.where(np.isnan(finer.fall), drawdown, finer.fall)
+    # The bar of the exit is left out, the fill in it is not.
+    left_open = paths.exit_touch > 0
+    mfe, mae = (
+        np.where(left_open, np.maximum(move, np.nan_to_num(fill)), move)
+        for move, fill in ((mfe, result.gross), (mae, -result.gross))
+    )
+    drawdown = np.where(left_open, np.maximum(drawdown, mfe - result.gross), drawdown)
     drawdown = np.maximum(drawdown, mae)
     moves = {"mfe": mfe, "mae": mae, "drawdown": drawdown}
     return {name: np.where(seen, move, np.nan) for name, move in moves.items()}
@@ -296,6 +305,7 @@ def _flags(
         (Flag.AMBIGUOUS, shown & (paths.hit == 3)),
         (Flag.ENTRY_BAR_AMBIGUOUS, shown & paths.skipped_touch),
         (Flag.RESOLVED_FINER, shown & _finer_used(paths)),
+        (Flag.EXIT_BAR_AMBIGUOUS, shown & (paths.exit_touch > 0)),
         (Flag.GAP_THROUGH_STOP, shown & paths.gap),
         (Flag.STOP_MOVED, bad_side | moved),
         (Flag.BAD_STOP_SIDE, bad_side),

@@ -135,6 +135,12 @@ def _left_open(judged: Judged) -> Reason | None:
             " Counted from the next bar on."
         )
         return Reason("entry_bar_ambiguous", text, action, imports)
+    if judged.has(Flag.EXIT_BAR_AMBIGUOUS):
+        text = (
+            f"The {bar} bar of the exit also reached the stop or target, before or after the exit."
+            " Judged by the exit price."
+        )
+        return Reason("exit_bar_ambiguous", text, action, imports)
     if judged.has(Flag.RESOLVED_FINER):
         text = f"Decided on {bar} candles inside one {minutes(judged.timeframe)} bar."
         return Reason("resolved_finer", text)

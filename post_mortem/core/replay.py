@@ -9,6 +9,7 @@ Conventions (test_boundaries.py and test_label_*.py in tests/core have one worke
   entry inside one. It ends with the last bar that closes by the horizon's end, or under TRADE with
   the bar of the exit.
 - One bar that touches both is the stop.
+- What the bar of a trade's exit touches counts where the trade's fill agrees (`trade_exits.py`).
 - A limit or stop entry fills, at its level, in the first bar of the window whose entry side
   reaches it. A bar that opens at or beyond the level counts whole; otherwise the window begins
   with the next bar, except that a limit's fill bar that also reaches the stop is a stop: the price
@@ -27,7 +28,9 @@ from trading.core.candles import F64, I64, Candles, mirror
 from trading.core.sessions import expected_bars
 from trading.core.units import scaled, to_half_points
 
+from .batches import take
 from .blocks import Bars, Walk, walk
+from .trade_exits import believed, left_inside
 from .types import NO_STOP, NO_TARGET, NO_TIME, Bool, CaseBatch, Paths
 
 LIMIT, STOP_ENTRY = 1, 2
@@ -162,6 +165,7 @@ def _empty_paths(window: _Window) -> Paths:
         n_expected=window.n_expected,
         reached_end=window.reached_end,
         skipped_touch=np.zeros(n, np.bool_),
+        exit_touch=np.zeros(n, np.int8),
     )
 
 
@@ -211,9 +215,39 @@ def _replay_side(
         _enter_orders(view, fills, orders, limit, stop, target, first, touched, stopped_at_fill)
     end = np.where(first < 0, -1, last + 1)
     found = walk(view.bars, first, end, stop, target, compiled=compiled)
+    _doubt_exit_bars(batch, view, rows, first, stop, target, compiled, found, paths)
     _write(batch, view, rows, first, last, stop, found, paths)
     paths.skipped_touch[rows] = touched
     _write_fill_stops(batch, view, rows, stopped_at_fill, stop, paths)
+
+
+def _doubt_exit_bars(
+    batch: CaseBatch,
+    view: _Side,
+    rows: I64,
+    first: I64,
+    stop: I64,
+    target: I64,
+    compiled: bool | None,
+    found: Walk,
+    paths: Paths,
+) -> None:
+    """Take back, in place, what the bars of exits touched where the fills contradict it: such a
+    path is that of the bars before, and ends without the touch."""
+    at = np.flatnonzero(batch.is_trade[rows] & (found.hit > 0))
+    if not at.size:
+        return
+    cases = take(batch, rows[at])
+    opened = batch.market.candles.time[found.bar[at] + view.base]
+    inside = left_inside(cases, opened, batch.market.bar_ns)
+    hit, doubted = believed(cases, (stop[at], target[at]), found.hit[at], inside)
+    open_ = np.flatnonzero(doubted)
+    at = at[open_]
+    paths.exit_touch[rows[at]] = doubted[open_]
+    before = walk(view.bars, first[at], found.bar[at], stop[at], target[at], compiled=compiled)
+    for name in ("high", "low", "fall", "high_bar", "low_bar"):
+        getattr(found, name)[at] = getattr(before, name)
+    found.hit[at] = hit[open_]
 
 
 def _bar_touches(view: _Side, bar: I64, stop: I64, target: I64) -> Bool:
@@ -283,7 +317,7 @@ def _write(
     found: Walk,
     paths: Paths,
 ) -> None:
-    judged = (first >= 0) & (first <= last)
+    judged = found.high_bar >= 0
     entry = np.rint(scaled(batch.side[rows] * batch.entry_price[rows], batch.market.point))
     entry = entry.astype(np.int64)
     left = np.where(found.bar >= 0, found.bar, last)

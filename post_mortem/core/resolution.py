@@ -1,12 +1,14 @@
 """Bars that leave a case open, read on the finer bars inside them.
 
-A bar of the judged series leaves something open where it touches both stop and target, and where
-a part of it was skipped (the entry lies inside it, or an order filled inside it) that could have
-touched. Where finer bars fill that bar completely (`Market.finer`), the same replay runs on them:
+A bar of the judged series leaves something open where it touches both stop and target, where it
+touches what the fill of a trade that was left inside it contradicts, and where a part of it was
+skipped (the entry lies inside it, or an order filled inside it) that could have touched. Where
+finer bars fill that bar completely (`Market.finer`), the same replay runs on them:
 
 - the entry's bar from the entry on, under TRADE up to the finer bar of the exit;
 - the bar of an order's fill, from its open on;
-- the bar that touches both, likewise: the first finer bar that touches decides.
+- the bar that touches both, or that a trade was left in, likewise: the first finer bar that
+  touches decides, and of the finer bar of the exit what the fill agrees with.
 
 Finer bars decide only where they agree with the judged bar about which of stop and target (and of
 an order's level) lay inside it; another feed that disagrees leaves the case as it was, with its
@@ -26,13 +28,17 @@ from trading.core.units import scaled, to_half_points
 from .batches import take
 from .replay import LIMIT, entry_bars, reference_entry, replay, turned_barriers
 from .rules import barrier_half_points
+from .trade_exits import believed, left_inside
 from .types import I8, NO_TIME, Bool, CaseBatch, FinerBars, Paths, Resolved
 
 AT_ENTRY, AT_FILL, AT_EXIT = 0, 1, 2
 _ASKED = 3
 _BOTH = 3
 _STOP, _TARGET, _LEVEL = 0, 1, 2
-_COPIED = ("first", "exit", "hit", "gap", "mfe", "mae", "drawdown", "mfe_bar", "mae_bar")
+_COPIED = (
+    *("first", "exit", "hit", "gap", "exit_touch"),
+    *("mfe", "mae", "drawdown", "mfe_bar", "mae_bar"),
+)
 
 
 def first_touches(batch: CaseBatch, *, compiled: bool | None = None) -> Paths:
@@ -135,7 +141,7 @@ class _Work:
         self.open_at_entry[rows] = True
         self.open_at_fill[rows] = False
         for finer, mine in self._covered(rows, bar[rows], AT_ENTRY):
-            found = replay(self._inside(finer, mine, bar[mine], batch.entry_time[mine]))
+            found = self._replayed(finer, mine, bar[mine], batch.entry_time[mine])
             filled = found.first >= 0
             self.kind[mine[filled]] = 0
             self._continue(mine, bar[mine])
@@ -152,24 +158,25 @@ class _Work:
         bar = paths.first - 1
         for finer, mine in self._covered(rows, bar[rows], AT_FILL):
             opened = self.batch.market.candles.time[bar[mine]]
-            found = replay(self._inside(finer, mine, bar[mine], opened))
+            found = self._replayed(finer, mine, bar[mine], opened)
             filled = found.first >= 0
             mine, found = mine[filled], take(found, np.flatnonzero(filled))
             paths.skipped_touch[mine] = found.skipped_touch | self.open_at_entry[mine]
             self._adopt(finer, mine, bar[mine], found)
 
     def exits(self) -> None:
-        """Bars that touch both stop and target."""
+        """Bars that touch both stop and target, or what the fill of a trade contradicts."""
         paths = self.paths
-        rows = np.flatnonzero(paths.reached_end & (paths.hit == _BOTH) & ~self.decided)
+        doubtful = (paths.hit == _BOTH) | (paths.exit_touch > 0)
+        rows = np.flatnonzero(paths.reached_end & doubtful & ~self.decided)
         bar = paths.exit.copy()
         self.kind[rows] = 0
         for finer, mine in self._covered(rows, bar[rows], AT_EXIT):
             opened = self.batch.market.candles.time[bar[mine]]
-            found = replay(self._inside(finer, mine, bar[mine], opened))
+            found = self._replayed(finer, mine, bar[mine], opened)
             first = paths.first[mine].copy()
             self._before(mine, first, bar[mine])
-            paths.hit[mine], paths.gap[mine] = 0, False
+            paths.hit[mine], paths.gap[mine], paths.exit_touch[mine] = 0, False, 0
             self._adopt(finer, mine, bar[mine], found)
             # A trade that was closed before the finer bars touch anything left in this bar.
             self.decided[mine] = True
@@ -274,6 +281,15 @@ class _Work:
         end = np.where(ends_here, of_exit, end)
         return replace(self._on(finer, rows), entry_time=start, end_time=end)
 
+    def _replayed(self, finer: FinerBars, rows: I64, bar: I64, start: I64) -> Paths:
+        """`_inside` replayed; of the finer bar of a trade's exit its fill says what counts."""
+        found = replay(self._inside(finer, rows, bar, start))
+        opened = finer.candles.time[np.maximum(found.exit, 0)]
+        cases = take(self.batch, rows)
+        in_exit_bar = left_inside(cases, opened, finer.bar_ns)
+        hit, doubted = believed(cases, turned_barriers(cases), found.hit, in_exit_bar)
+        return replace(found, hit=hit, gap=found.gap & ((hit & 1) > 0), exit_touch=doubted)
+
     def _continue(self, rows: I64, bar: I64) -> None:
         """What follows the bars of these entries, now that the bars themselves are read."""
         market = self.batch.market
@@ -290,6 +306,7 @@ class _Work:
         """Take over what the replay inside these bars found."""
         self.by_ns[rows] = np.maximum(self.by_ns[rows], finer.bar_ns)
         self._keep(finer, rows, found)
+        self.paths.exit_touch[rows] |= found.exit_touch
         over = np.flatnonzero(found.hit > 0)
         where, at = rows[over], found.exit[over]
         self.decided[where] = True
@@ -311,7 +328,7 @@ class _Work:
         """Remember the extremes of the finer bars that belong to the path."""
         scale = float(finer.point / self.batch.market.point)
         for k, row in enumerate(rows.tolist()):
-            first, last = int(found.first[k]), int(found.exit[k])
+            first, last = int(found.first[k]), int(found.exit[k]) - bool(found.exit_touch[k])
             if first < 0 or last < first:
                 continue
             view = _turned(finer.candles.rows(slice(first, last + 1)), self._side(row))

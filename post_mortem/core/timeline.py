@@ -13,7 +13,7 @@ from trading.core.types import NS_PER_MINUTE
 
 from . import display
 from .causes import spread_slippage, user_psychology
-from .evidence import CauseNumbers, Draft, Event, Fact, LabelNumbers, Subject, quoted
+from .evidence import CauseNumbers, Draft, Event, Fact, LabelNumbers, Subject, ended_at, quoted
 from .measures import JUMP_Z
 from .surroundings import SETUP_SUBTYPES
 from .types import SETUPS, ExitReason
@@ -63,7 +63,7 @@ def events(subject: Subject, label: LabelNumbers, facts: Iterable[Fact]) -> tupl
         if title is None or fact.bar_time is None:
             continue
         if fact.kind == "exit":
-            title = _EXITS.get(ExitReason(label.exit_reason), title)
+            title = _EXITS.get(ended_at(subject, label), title)
         if fact.kind == "news_shock.jump" and fact.side != "for":
             title = "Largest bar against"
         event = Event(

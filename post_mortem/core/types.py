@@ -97,6 +97,7 @@ class Flag(IntFlag):
     ENTRY_BAR_MISSING = 8192  # the bar of the entry is not stored
     BAD_STOP_SIDE = 16384  # the stop lies on the profit side of the entry; ignored as a barrier
     RESOLVED_FINER = 32768  # what a bar left open was read from finer bars inside it
+    EXIT_BAR_AMBIGUOUS = 65536  # the bar of a trade's exit touched a level that its fill is not at
 
 
 class Status(IntEnum):
@@ -342,7 +343,8 @@ class Paths:
 
     `first`..`last` is the judged window (empty when last < first); `exit` is the bar of the first
     touch, else `last`. `hit`: 0 none, 1 stop, 2 target, 3 both in one bar. Excursions are
-    half-points, >= 0, up to and including the exit bar (inside the exit bar the order is unknown).
+    half-points, >= 0, up to and including the exit bar (inside the exit bar the order is unknown;
+    where `exit_touch` is not 0, up to the bar before it).
     `drawdown` is the largest fall from an earlier best extreme within the window.
     """
 
@@ -360,6 +362,7 @@ class Paths:
     n_expected: I64
     reached_end: Bool  # stored data passes the end of the window
     skipped_touch: Bool  # the part of the entry bar that was skipped could have touched
+    exit_touch: I8  # touches of a trade's exit bar that its fill contradicts, bits as in `hit`
     resolved: Resolved | None = None  # None: no finer bars were there to ask
 
 

@@ -21,6 +21,7 @@ from django.db import transaction
 
 from llm.config import LLMConfig
 from post_mortem.core.claims import Ground
+from post_mortem.core.evidence import ended_at
 from post_mortem.core.grounding import UngroundedError, count_slots
 from post_mortem.core.types import Outcome as Label
 from post_mortem.models import AutopsyJob, InsightAudit, TradeAnalysis
@@ -175,7 +176,7 @@ def _ask(
     ground = Ground(
         facts={fact.id: fact for fact in item.evidence.facts if fact.id in shown},
         outcome=item.label.outcome,
-        exit_reason=item.label.exit_reason,
+        exit_reason=ended_at(item.subject, item.label),
         side=item.subject.side,
         causes=tuple(view.cause for view in item.evidence.ranked),
         secrets=(nonce,),

@@ -12,8 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from post_mortem.core.advice import Advice
-from post_mortem.core.evidence import CauseView, Evidence, Fact, LabelNumbers, Subject
-from post_mortem.core.types import ExitReason, Outcome, Status
+from post_mortem.core.evidence import (
+    CauseView,
+    Evidence,
+    Fact,
+    LabelNumbers,
+    Subject,
+    ended_at,
+)
+from post_mortem.core.types import ExitReason, Flag, Outcome, Status
 
 NARRATOR_VERSION = "offline-3"
 Narrative = dict[str, Any]
@@ -63,8 +70,8 @@ def _named_facts(evidence: Evidence) -> dict[str, Fact | None]:
     return {kind: evidence.first(kind) for kind in kinds}
 
 
-def _overall(w: Writer, label: LabelNumbers) -> str:
-    outcome, reason = Outcome(label.outcome), ExitReason(label.exit_reason)
+def _overall(w: Writer, label: LabelNumbers, reason: ExitReason) -> str:
+    outcome = Outcome(label.outcome)
     if outcome == Outcome.NEUTRAL:
         return _first(
             w.say("The trade closed flat after {exit.held}, at {result.r}."),
@@ -82,6 +89,12 @@ def _overall(w: Writer, label: LabelNumbers) -> str:
         )
     word = "gain" if outcome == Outcome.SUCCEEDED else "loss"
     end = "at the end of the horizon" if reason == ExitReason.TIME else "after {exit.held}"
+    if reason != label.exit_reason or label.has(Flag.EXIT_BAR_AMBIGUOUS):
+        return _first(
+            w.say(f"The trade closed {end} at neither level, with a {word} of {{result.r}}."),
+            w.say(f"The trade closed {end} at neither level, with a {word} of {{result.pct}}."),
+            w.say(f"The trade closed {end} with a {word}.", "result"),
+        )
     return _first(
         w.say(
             f"Neither level was reached and the trade closed {end} with a {word} of {{result.r}}."
@@ -93,7 +106,7 @@ def _overall(w: Writer, label: LabelNumbers) -> str:
     )
 
 
-def _strengths(w: Writer, label: LabelNumbers) -> list[str]:
+def _strengths(w: Writer, label: LabelNumbers, reason: ExitReason) -> list[str]:
     lines: list[str | None] = []
     if (
         label.outcome == Outcome.SUCCEEDED
@@ -103,9 +116,9 @@ def _strengths(w: Writer, label: LabelNumbers) -> list[str]:
         lines.append(w.say("It never went far against the entry: at worst {mae.r}."))
     if label.outcome != Outcome.SUCCEEDED and label.mfe_r is not None and label.mfe_r >= 1:
         lines.append(w.say("The direction was right for a while: it was ahead by {mfe.r}."))
-    if label.exit_reason == ExitReason.SL:
+    if reason == ExitReason.SL:
         lines.append(w.say("The stop ended the trade at {exit.price}.", "stop"))
-    if label.exit_reason == ExitReason.TP:
+    if reason == ExitReason.TP:
         lines.append(w.say("The plan was carried through to its target at {exit.price}."))
     return _kept(lines)
 
@@ -288,11 +301,12 @@ def narrate(
     """The narrative with slots. Callers render it with `core.grounding.render`."""
     w = Writer(_named_facts(evidence))
     judged = label.outcome in (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.NEUTRAL)
-    overall = _overall(w, label) if judged else "This case was not judged."
+    reason = ended_at(subject, label)
+    overall = _overall(w, label, reason) if judged else "This case was not judged."
     return {
         "performance_analysis": {
             "overall_evaluation": overall,
-            "strengths": _strengths(w, label) if judged else [],
+            "strengths": _strengths(w, label, reason) if judged else [],
             "weaknesses": _weaknesses(w, label) if judged else [],
         },
         "entry_analysis": _entry(w),

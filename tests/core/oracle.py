@@ -23,6 +23,7 @@ class OraclePath:
     mae_bar: int = -1
     reached_end: bool = False
     skipped_touch: bool = False
+    exit_touch: int = 0
 
 
 @dataclass
@@ -160,10 +161,32 @@ class Oracle:
         worst = low if self.side > 0 else high
         path.mae = path.drawdown = int(self.side * (round(self.entry) - worst))
 
+    def _counted(self, path: OraclePath, i: int) -> int:
+        """Touches of a bar; of the bar of a trade's exit those that the fill shows."""
+        bar = self.bars.leave[i]
+        stopped, reached = self.touches_stop(bar), self.touches_target(bar)
+        left = self.row["fill_exit_time"]
+        opened = self.bars.time[i]
+        if not self.row["is_trade"] or not opened <= left < opened + self.market.bar_ns:
+            return stopped + 2 * reached
+        fill = _level(self.row["fill_exit"], self.market.point)
+        at_stop = self.stop is not None and self.side * (fill - self.stop) <= 1
+        at_target = self.target is not None and self.side * (fill - self.target) >= -1
+        both = stopped and reached and at_stop
+        path.exit_touch = (stopped and not at_stop) + 2 * (
+            reached and not both and (at_stop or not at_target)
+        )
+        return stopped + 2 * reached - path.exit_touch
+
     def _walk(self, path: OraclePath) -> None:
         best: int | None = None
         worst: int | None = None
         for i in range(path.first, path.last + 1):
+            path.hit = self._counted(path, i)
+            if path.exit_touch:
+                path.exit = i
+                path.gap = path.hit & 1 > 0 and self.beyond_stop(self.bars.leave[i])
+                break
             bar = self.bars.leave[i]
             up, down = (bar[1], bar[2]) if self.side > 0 else (-bar[2], -bar[1])
             if best is not None:
@@ -172,7 +195,6 @@ class Oracle:
                 best, path.mfe_bar = up, i
             if worst is None or down < worst:
                 worst, path.mae_bar = down, i
-            path.hit = self.touches_stop(bar) + 2 * self.touches_target(bar)
             if path.hit:
                 path.exit = i
                 path.gap = self.touches_stop(bar) and self.beyond_stop(bar)

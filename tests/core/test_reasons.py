@@ -105,6 +105,13 @@ def test_a_plain_verdict_needs_no_reason() -> None:
             "Import 1 min candles",
         ),
         (
+            {"flags": Flag.EXIT_BAR_AMBIGUOUS},
+            "exit_bar_ambiguous",
+            "The 5 min bar of the exit also reached the stop or target, before or after the exit."
+            " Judged by the exit price.",
+            "Import 1 min candles",
+        ),
+        (
             {"flags": Flag.RESOLVED_FINER, "resolved_by": "1m"},
             "resolved_finer",
             "Decided on 1 min candles inside one 5 min bar.",

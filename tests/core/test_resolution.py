@@ -62,6 +62,7 @@ PLAN = {"stop_price": 90.0, "target_price": 120.0, "minutes": 10}
 # Target in the second minute, stop in the fourth; then five quiet minutes.
 UP_THEN_DOWN = [FLAT, (100, 121, 100, 119), (119, 119, 101, 101), (101, 101, 88, 92), FLAT]
 QUIET = [FLAT] * 5
+RESOLVED = Flag.RESOLVED_FINER
 
 
 def test_the_target_came_first() -> None:
@@ -192,12 +193,50 @@ def test_a_trade_that_was_out_before_anything_was_touched() -> None:
     row = trade(exit=105.0, exit_time=at(0.5), stop_price=90.0, target_price=120.0)
     where = split(UP_THEN_DOWN + QUIET)
     _, coarse = judged(replace(where, finer=()), row)
-    assert coarse.outcome[0] == Outcome.FAILED
+    assert coarse.outcome[0] == Outcome.SUCCEEDED
+    assert coarse.flags[0] & (Flag.AMBIGUOUS | Flag.EXIT_BAR_AMBIGUOUS) == Flag.EXIT_BAR_AMBIGUOUS
     paths, found = judged(where, row)
     assert found.outcome[0] == Outcome.SUCCEEDED
+    assert not found.flags[0] & Flag.EXIT_BAR_AMBIGUOUS
     assert paths.hit[0] == 0
     assert found.flags[0] & (Flag.AMBIGUOUS | Flag.RESOLVED_FINER) == Flag.RESOLVED_FINER
     assert found.mfe_r[0] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("rows", "outcome", "reason", "flags"),
+    [
+        # Stopped in the fourth minute, left in the second.
+        ([FLAT, (100, 107, 99, 107), FLAT, (100, 100, 80, 85)], "SUCCEEDED", 4, RESOLVED),
+        # The initial stop was reached in the first minute and the trade held on.
+        ([(100, 100, 80, 85), (85, 107, 85, 107), FLAT, FLAT], "FAILED", 1, RESOLVED),
+        # Reached in the very minute of the exit: still open.
+        (
+            [FLAT, (100, 107, 80, 85), FLAT, FLAT],
+            "SUCCEEDED", 4, RESOLVED | Flag.EXIT_BAR_AMBIGUOUS,
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("begin", [0, 5], ids=["its first bar", "a later one"])
+def test_what_the_bar_of_an_exit_touched(
+    begin: int, rows: list[Any], outcome: str, reason: int, flags: Flag
+) -> None:
+    """At +0.7 R in the second minute, while the bar reached the stop at some time."""
+    row = trade(
+        exit=107.0, exit_time=at(begin + 1.5), stop_price=90.0, target_price=120.0,
+        file_exit_reason=4,
+    )  # fmt: skip
+    where = split([*[FLAT] * begin, *rows, FLAT, *QUIET])
+    _, coarse = judged(replace(where, finer=()), row)
+    assert coarse.outcome[0] == Outcome.SUCCEEDED
+    assert coarse.flags[0] == Flag.EXIT_BAR_AMBIGUOUS
+    _, found = judged(where, row)
+    assert Outcome(int(found.outcome[0])).name == outcome
+    assert found.exit_reason[0] == reason
+    assert found.flags[0] == flags
+    assert found.r[0] == 0.7
+    if flags & Flag.EXIT_BAR_AMBIGUOUS:
+        assert (found.mfe_r[0], found.mae_r[0]) == (0.7, 0.1)
 
 
 def test_a_short_trade_inside_one_bar() -> None:

@@ -131,7 +131,14 @@ def test_a_missing_feed_is_not_ruled_out():
             "Stop and target lie in one bar. Counted as the stop: \u22121.09 R.",
         ),
         (
-            replace(LOST, outcome=Outcome.SUCCEEDED, exit_reason=ExitReason.TP, r=1.8, mae_r=0.42),
+            replace(
+                LOST,
+                outcome=Outcome.SUCCEEDED,
+                exit_reason=ExitReason.TP,
+                r=1.8,
+                mae_r=0.42,
+                exit_price=1.38926,
+            ),
             "Target reached in 1 min: +1.80 R. Heat: 0.42 R.",
         ),
         (
@@ -150,6 +157,54 @@ def test_a_missing_feed_is_not_ruled_out():
 )
 def test_verdicts(label, sentence):
     assert build(SUBJECT, label, []).verdict == sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"outcome": Outcome.SUCCEEDED, "r": 0.7},
+            "Closed with a gain by a moved stop after 1 min: +0.70 R.",
+        ),
+        (
+            {"r": 0.7},
+            "Its first stop was reached, it was held on and closed after 1 min: +0.70 R.",
+        ),
+        (
+            {"r": -0.4, "exit_price": 1.38566},
+            "Closed with a loss short of its first stop after 1 min: \u22120.40 R.",
+        ),
+        (
+            {"outcome": Outcome.SUCCEEDED, "exit_reason": ExitReason.TP, "r": 0.7},
+            "Its target was reached or moved, and it was closed short of it after 1 min: +0.70 R.",
+        ),
+        (
+            {"exit_reason": ExitReason.TP, "r": -0.1},
+            "Closed with a loss by a moved target after 1 min: \u22120.10 R.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_level_that_the_exit_price_is_not_at_did_not_end_a_trade(changes, sentence, side):
+    """At 1.38731, above the entry at 1.38626; a short is the same upside down."""
+    label = replace(LOST, **({"exit_price": 1.38731} | changes))
+    subject = replace(SUBJECT, horizon="TRADE")
+    if side < 0:
+        turned = {n: 3 - getattr(subject, n) for n in ("entry_price", "stop_price", "target_price")}
+        subject = replace(subject, side=-1, **turned)
+        label = replace(label, exit_price=3 - label.exit_price)
+    document = build(subject, label, [])
+    assert document.verdict == sentence
+    told = (
+        document.first("exit").text
+        + fill(narrate(subject, label, document, []), document.by_id())["performance_analysis"][
+            "overall_evaluation"
+        ]
+    )
+    assert "by the stop" not in told
+    assert "reached" not in told
+    at_stop = replace(label, exit_reason=ExitReason.SL, exit_price=subject.stop_price, r=-1.0)
+    assert build(subject, at_stop, []).verdict == "Stopped out after 1 min: \u22121.00 R."
 
 
 def test_the_narrative_is_filled_from_cited_facts():

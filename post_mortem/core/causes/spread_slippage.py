@@ -99,6 +99,7 @@ def _paper(context: Context, rows: Bool) -> tuple[F64, F64]:
     market = batch.market
     mid = replace(market.candles, quotes=None)
     entry = _paper_entry(context)[at]
+    left_open = context.paths.exit_touch[at] > 0
     paths = replay(
         replace(
             batch,
@@ -107,7 +108,8 @@ def _paper(context: Context, rows: Bool) -> tuple[F64, F64]:
             horizon=("4H",) * at.size,
             entry_price=entry,
             entry_kind=np.zeros(at.size, np.int8),
-            end_time=mid.time[life.exit] + market.bar_ns,
+            # A bar that the trade's own fill contradicts says nothing about the paper trade either.
+            end_time=mid.time[life.exit] + np.where(left_open, 0, market.bar_ns),
         )
     )
     at_stop, at_target = (paths.hit & 1) > 0, paths.hit == 2
@@ -115,7 +117,8 @@ def _paper(context: Context, rows: Bool) -> tuple[F64, F64]:
     price = mid.close[last] * market.half_point
     wanted = take(context.batch, at).requested_exit
     by_hand = batch.is_trade & (context.labels.exit_reason[at] == ExitReason.MANUAL)
-    price = np.where(by_hand & np.isfinite(wanted), wanted, price)
+    price = np.where(left_open, batch.fill_exit, price)
+    price = np.where((by_hand | left_open) & np.isfinite(wanted), wanted, price)
     opened = mid.open[last] * market.half_point
     price = np.where(at_target, batch.target_price, price)
     price = np.where(at_stop, np.where(paths.gap, opened, batch.stop_price), price)
