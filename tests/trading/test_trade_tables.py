@@ -273,6 +273,29 @@ def test_a_declared_stop_is_the_initial_one() -> None:
     assert (row.stop_initial, row.stop_final) == (D("1.0840"), None)
 
 
+def test_a_stop_of_unknown_time_is_asked_about() -> None:
+    (warning,) = read(TRIPS).problems
+    assert (warning.code, warning.fatal, warning.rows) == ("stop_of_unknown_time", False, (2,))
+    assert "--map Stop=stop_loss_initial" in warning.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "mapping"),
+    [
+        (TRIPS, {"Stop": "stop_loss_initial"}),
+        (TRIPS, {"Stop": "stop_loss_final"}),
+        (TRIPS.replace("Stop", "stop_loss_final"), {}),
+        (TRIPS.replace("Stop,Target", "Stop,initial_stop"), {}),
+        (TRIPS.replace("1.0840", ""), {}),
+        (TRIPS.replace("1.0840", "0"), {}),
+    ],
+)
+def test_a_stop_whose_time_is_known_or_that_is_none_is_not(
+    text: str, mapping: dict[str, str]
+) -> None:
+    assert read(text, mapping=mapping).problems == ()
+
+
 def test_an_open_round_trip_has_neither_exit_nor_closing() -> None:
     text = TRIPS.replace("2024-03-04T13:00:00Z,", ",")
     assert refused(text).code == "missing"
@@ -383,16 +406,21 @@ def test_a_round_trip_is_stored_with_the_files_profit() -> None:
     trade = Trade.objects.select_related("signal").get()
     # 1000 * 0.0010 would be 1; the file's figure is kept, and the difference reported.
     assert (trade.gross_pnl, trade.net_pnl, trade.pnl_currency) == (D("0.5"), D("0.5"), "USD")
-    assert [problem["code"] for problem in summary["warnings"]] == ["pnl_differs"]
+    assert [problem["code"] for problem in summary["warnings"]] == [
+        "stop_of_unknown_time", "pnl_differs",
+    ]  # fmt: skip
+    assert summary["preview"][0]["stop_loss_final"] == "1.0840"
     assert (trade.stop_loss_initial, trade.signal.stop_loss) == (None, None)
     assert trade.signal.take_profit == D("1.0870")
-    assert stored(an_account("bob"), TRIPS.replace(",0.5", ","))["warnings"] == []
+    plain = TRIPS.replace(",0.5", ",").replace("Stop", "stop_loss_final")
+    assert stored(an_account("bob"), plain)["warnings"] == []
     assert Trade.objects.latest("pk").net_pnl == 1
 
 
 @pytest.mark.django_db
 def test_a_target_on_the_wrong_side_stays_with_the_trade_only() -> None:
-    summary = stored(an_account(), TRIPS.replace("1.0870", "1.0850").replace(",0.5", ","))
+    text = TRIPS.replace("1.0870", "1.0850").replace(",0.5", ",")
+    summary = stored(an_account(), text, mapping={"Stop": "stop_loss_initial"})
     trade = Trade.objects.select_related("signal").get()
     assert (trade.take_profit, trade.signal.take_profit) == (D("1.0850"), None)
     assert [problem["code"] for problem in summary["warnings"]] == ["tp_side"]
@@ -433,3 +461,43 @@ def test_the_same_file_in_another_zone_is_refused() -> None:
     with pytest.raises(UserError) as caught:
         stored(account, TRADERVUE, tz="America/New_York")
     assert caught.value.code == "timezone_changed"
+
+
+# --- The same id twice ----------------------------------------------------------------------------
+BY_ID = """id,Open time,Close time,Symbol,Side,Quantity,Entry,Exit,Notes
+7,2024-03-04T12:00:00Z,2024-03-04T13:00:00Z,EURUSD,long,1000,1.0850,1.0860,
+7,2024-03-04T12:00:00Z,2024-03-04T13:00:00Z,EURUSD,long,1000,1.0850,1.0860,
+"""
+
+
+@pytest.mark.django_db
+def test_a_row_that_repeats_another_with_its_id_is_counted_once() -> None:
+    account = an_account()
+    summary = stored(account, BY_ID)
+    counts = ("rows_read", "trades_new", "trades_duplicate", "rows_skipped")
+    assert [summary[name] for name in counts] == [2, 1, 1, 0]
+    assert [(w["code"], w["row"]) for w in summary["warnings"]] == [("repeated_row", 3)]
+    assert summary["pnl"] == {"USD": {"gross": "1.0000", "net": "1.0000"}}
+    again = stored(account, BY_ID)
+    assert [again[name] for name in counts] == [2, 0, 2, 0]
+    assert Trade.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_row_with_the_id_entry_and_exit_of_another_and_other_notes_is_skipped() -> None:
+    summary = stored(an_account(), BY_ID.removesuffix("\n") + "meant otherwise\n")
+    assert (summary["trades_new"], summary["rows_skipped"]) == (1, 1)
+    assert [(s["row"], s["code"]) for s in summary["skipped"]] == [(3, "conflicting_duplicate")]
+
+
+@pytest.mark.django_db
+def test_partial_exits_of_one_id_are_all_kept() -> None:
+    header, first, second, _ = BY_ID.split("\n")
+    summary = stored(an_account(), "\n".join((header, first, second.replace("13:00", "14:00"))))
+    assert (summary["trades_new"], summary["trades_duplicate"], summary["warnings"]) == (2, 0, [])
+
+
+@pytest.mark.django_db
+def test_equal_rows_without_an_id_are_all_kept() -> None:
+    text = BY_ID.replace("7,2024", ",2024")
+    assert stored(an_account(), text)["trades_new"] == 2

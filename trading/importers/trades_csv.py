@@ -4,8 +4,8 @@ Signs: `fee` columns hold costs as positive numbers and are added up; a `commiss
 signed as the account saw it, negative = paid. A column that is only called commission and holds
 no negative number could be either and is refused until it is mapped to one of the two.
 
-A `stop_loss` column without a word about its time is the last stop: R needs the initial one, which
-`--map Stop=stop_loss_initial` declares.
+A `stop_loss` column without a word about its time is the last stop, with a warning: R needs the
+initial one, which `--map Stop=stop_loss_initial` declares.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from trading.core.types import timeframe_ns
 from .contract import ProblemLog, refuse
 from .sources import HEAD_BYTES, as_stream, check_text, text_blocks
 from .tables import check_first_line, find_delimiter
-from .trades_columns import Columns, find_columns, header_hash
+from .trades_columns import Columns, find_columns, header_hash, plain_header
 from .trades_contract import (
     MAX_ROWS,
     FillRow,
@@ -115,6 +115,7 @@ def parse(data: bytes, file: str, options: TradeOptions) -> ParsedTrades:
         trips = tuple(_built(moments, _trip, rows))
     commissions = [fill.commission for fill in fills] + [trip.commission for trip in trips]
     _check_commission_sign(columns, commissions, log)
+    _warn_of_stop(columns, trips, log)
     log.raise_if_fatal()
     unread = f"columns not read: {', '.join(columns.unread)}" if columns.unread else ""
     return ParsedTrades(
@@ -351,4 +352,22 @@ def _check_commission_sign(
             "no commission is negative: say whether they were paid (--map COLUMN=fee) or received "
             "(--map COLUMN=commission)",
             column="commission",
+        )
+
+
+def _warn_of_stop(columns: Columns, trips: Sequence[TripRow], log: ProblemLog) -> None:
+    """R needs the stop of the entry; a column called stop does not say that it is that one."""
+    if "stop_loss_final" in columns.declared or "stop_loss_initial" in columns.at:
+        return
+    header = next((h for h, field in columns.mapping.items() if field == "stop_loss_final"), "")
+    rows = [trip.line for trip in trips if trip.stop_final is not None]
+    if plain_header(header) != "stop_loss_final" and rows:
+        log.add(
+            "stop_of_unknown_time",
+            f"{header} does not say when the stop stood there: it is read as the last one, and "
+            f"without the stop at entry there is no R. If it is that one: "
+            f"--map {header}=stop_loss_initial",
+            rows=rows,
+            column=header,
+            fatal=False,
         )

@@ -64,6 +64,7 @@ class ImportState:
 _WARNINGS = {
     "tp_side": "the target is not on the winning side of the entry: kept with the trade, but not "
     "taken as the signal's target",
+    "repeated_row": "the row repeats another with its id exactly: counted once",
     "stop_side": "the stop is not on the losing side of the entry: kept as given, and flagged",
     "pnl_differs": "the profit in the file is not what prices and quantity give (lots, contracts "
     "or another currency): the file's figure is kept",
@@ -241,6 +242,7 @@ def _shown(row: FillRow | TripRow, symbol: str) -> dict[str, object]:
             "entry_price": row.entry_price,
             "exit_price": row.exit_price,
             "stop_loss_initial": row.stop_initial,
+            "stop_loss_final": row.stop_final,
             "take_profit": row.take_profit,
             "exit_reason": row.exit_reason,
         }

@@ -2,14 +2,15 @@
 
 Rows are matched with stored trades that have the same entry. A closed row is a duplicate of a
 trade with the same exit, closes one that is still open, or is new; an open row is a duplicate of
-any trade with its entry that no other row claimed.
+any trade with its entry that no other row claimed. A row that repeats another of the file with the
+same id is a duplicate too.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -25,6 +26,7 @@ _UNDONE_FIELDS = (
     "requested_exit", "exit_price", "closed_at", "exit_reason", "exit_reason_text",
     "stop_loss_final", "commission", "swap", "gross_pnl", "net_pnl", "dedupe_key",
 )  # fmt: skip
+_LEGS = ("side", "quantity", "opened_at", "entry_price", "closed_at", "exit_price")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,30 @@ def _groups(rows: Sequence[TripRow], state: ImportState) -> dict[str, list[TripR
     groups: dict[str, list[TripRow]] = {}
     for row in rows:
         groups.setdefault(entry_base(row, _symbol(row, state)), []).append(row)
-    return groups
+    return {
+        base: _once(group, state) if group[0].external_id else group
+        for base, group in groups.items()
+    }
+
+
+def _once(group: Sequence[TripRow], state: ImportState) -> list[TripRow]:
+    """The rows of one id without those that repeat the entry and exit of another. An id may have
+    several rows, its partial exits."""
+    first: dict[tuple[object, ...], TripRow] = {}
+    for row in group:
+        other = first.setdefault(tuple(getattr(row, name) for name in _LEGS), row)
+        if other is row:
+            continue
+        if replace(row, line=other.line) == other:
+            state.trades_duplicate += 1
+            state.warn("repeated_row", row.line)
+        else:
+            detail = f"line {other.line} has the same id, entry and exit, and another content"
+            state.skipped.append(
+                {"row": row.line, "code": "conflicting_duplicate", "detail": detail}
+            )
+        state.row_done()
+    return list(first.values())
 
 
 def _stored(
