@@ -215,15 +215,16 @@ def seasonality(market: Market, r: F64) -> F64:
 
 def usual_of_hour(time: I64, values: F64) -> F64:
     """What is usual at each bar's hour of day: the median over the 14 days before of that hour's
-    own median; NaN with fewer than 10 days."""
+    own median; NaN with fewer than 10 days. Values that are NaN are not known and do not count."""
     if not time.size:
         return np.zeros(0)
     bucket, days = _buckets(time)
     if days <= SEASON_LEAST_DAYS:
         return np.full(time.size, np.nan)
-    order = np.lexsort((values, bucket))
+    known = np.flatnonzero(np.isfinite(values))
+    order = known[np.lexsort((values[known], bucket[known]))]
     ranked = values[order]
-    count = np.bincount(bucket, minlength=days * 24)
+    count = np.bincount(bucket[known], minlength=days * 24)
     start = np.cumsum(count) - count
     filled = np.flatnonzero(count)
     low = start[filled] + (count[filled] - 1) // 2

@@ -130,7 +130,8 @@ def _candles(bars: Candles, point: Decimal) -> dict[str, Any]:
 
     out: dict[str, Any] = {"time": (bars.time // NS_PER_SECOND).tolist()}
     out |= {name: prices(getattr(bars, name)) for name in ("open", "high", "low", "close")}
-    out["volume"] = None if bars.volume is None else bars.volume.tolist()
+    unknown = bars.volume is None or bool(np.isnan(bars.volume).all())
+    out["volume"] = None if unknown else _column(bars.known_volume())
     out["spread"] = None if bars.spread is None else prices(bars.spread)
     if bars.quotes is not None:
         out |= {name: prices(getattr(bars.quotes, name)) for name in QUOTE_COLUMNS}

@@ -55,7 +55,7 @@ def _candles(source: Fields, point: Decimal) -> Candles:
     time = epoch_seconds(source.must("time"), source.at("time"))
     n = time.size
     volume = source.get("volume")
-    volumes = None if volume is None else numbers(volume, source.at("volume"), n)
+    volumes = None if volume is None else numbers(volume, source.at("volume"), n, gaps=True)
     if volumes is not None and bool((volumes < 0).any()):
         refuse("bad_volume", "a volume is negative", source.at("volume"))
     if source.get("bid_open") is not None:

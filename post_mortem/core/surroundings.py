@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from post_mortem.core.features import SIGMA_BARS, Features, usual_of_hour, window_start
+from post_mortem.core.features import SIGMA_BARS, Features, prefix, usual_of_hour, window_start
 from post_mortem.core.measures import Gap, Jump, Life, Volatility, ramp, when
 from post_mortem.core.setups import Verification, verify
 from post_mortem.core.types import I32, SETUPS, Bool, CaseBatch, Missing
@@ -35,6 +35,7 @@ class Thin:
     strength: F64
     volume_ratio: F64
     spread_ratio: F64
+    volume_known: Bool  # of some bar of the life or shortly before it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +90,19 @@ def thin_trading(
     by_spread = THIN_BY_SPREAD * ramp(spread_ratio, *WIDE_SPREAD) * (1 - news.strength)
     by_spread = np.where(news.covered, by_spread, 0.0)
     strength = np.where(np.isfinite(volume_ratio), by_volume, by_spread)
-    return Thin(strength, volume_ratio, spread_ratio)
+    return Thin(strength, volume_ratio, spread_ratio, _volume_known(features, life))
+
+
+def _volume_known(features: Features, life: Life) -> Bool:
+    """Asked a case, not of the whole series: what other bars hold must not matter."""
+    volume, time = features.market.candles.volume, features.market.candles.time
+    if volume is None:
+        return np.zeros(len(life.bars), np.bool_)
+    known = prefix(np.isfinite(volume).astype(np.int64))
+    start = window_start(time, life.before + 1, SIGMA_BARS, features.market.bar_ns)
+    stop = np.where(life.alive, life.exit, life.before) + 1
+    result: Bool = known[stop] > known[start]
+    return result
 
 
 def _against_usual(
@@ -110,7 +123,7 @@ def _against_usual(
 
 def usual_of_case(features: Features, values: F64, bar: I64, before: I64) -> F64:
     """Usual value at a bar's hour of day; with too few days of data the median of the bars before
-    `before`, NaN with fewer than 20 or where it is 0."""
+    `before`, NaN with fewer than 20 known ones or where it is 0."""
     time = features.market.candles.time
     usual = usual_of_hour(time, values)[bar]
     for part in _chunks(np.flatnonzero(~np.isfinite(usual)), SIGMA_BARS):
@@ -120,7 +133,7 @@ def usual_of_case(features: Features, values: F64, bar: I64, before: I64) -> F64
         inside = index >= start[:, None]
         rows = np.where(inside, values[np.maximum(index, 0)], np.nan)
         median = _median_of_rows(rows)
-        usual[part] = np.where(inside.sum(axis=1) >= 20, median, np.nan)
+        usual[part] = np.where(np.isfinite(rows).sum(axis=1) >= 20, median, np.nan)
     return np.where(usual > 0, usual, np.nan)
 
 

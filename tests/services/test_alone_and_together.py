@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from post_mortem.core.diagnose import diagnose_case
+from post_mortem.core.record import read_record
 from post_mortem.models import InsightAudit
 from post_mortem.selectors.case_export import portable_case
 from post_mortem.selectors.columns import utc_ns
@@ -200,3 +201,34 @@ def test_news_around_a_case_count_however_far_the_nearest_bars_are(
     make_signal(account, instrument, time=MONDAY + timedelta(days=7), timeframe="5m")
     make_signal(account, instrument, time=MONDAY + timedelta(days=77), timeframe="5m")
     same_everywhere()
+
+
+# --- bars that know more than others -------------------------------------------------------------
+
+
+def test_weeks_without_volume_leave_the_others_theirs(account: Account) -> None:
+    """Weeks with, without and again with volume, and in each a fall that takes the stop."""
+    market = make_instrument("BTC/USDT", decimals=2)
+    time = opens(MONDAY, 70, kind="crypto")
+    closes = 1_000_000 + np.cumsum(np.random.default_rng(1).integers(-3, 4, time.size))
+    days = (17, 23, 30, 45, 52, 66)
+    signals = []
+    for day in days:
+        entry = MONDAY + timedelta(days=day)
+        at = int(np.searchsorted(time, utc_ns(entry)))
+        closes[at + 20 :] -= 400
+        price = Decimal(int(closes[at])) / 100
+        levels = {"stop_loss": price - 3, "take_profit": price + 50}
+        signals.append(
+            make_signal(account, market, time=entry, timeframe="5m", entry_price=price, **levels)
+        )
+    volume = 5.0 + np.arange(time.size) % 11
+    for start, stop, known in ((0, 21, True), (21, 49, False), (49, 70, True)):
+        some = slice(start * 288, stop * 288)
+        columns = {"volume": volume[some]} if known else {}
+        store(market, time[some], closes[some], **columns)
+    found = same_everywhere()
+    assert {found[s.pk, "4H"].get_outcome_display() for s in signals} == {"failed"}
+    records = [read_record(bytes(found[s.pk, "4H"].record)) for s in signals]
+    blind = [any("volume" in f.missing for f in record.findings) for record in records]
+    assert blind == [False, True, True, True, False, False]

@@ -63,7 +63,7 @@ class Candles:
     high: I64
     low: I64
     close: I64
-    volume: F64 | None = None
+    volume: F64 | None = None  # NaN on bars whose volume is not known
     spread: I64 | None = None
     quotes: Quotes | None = None
     residue: NDArray[np.int8] | None = None
@@ -85,6 +85,10 @@ class Candles:
             None if self.quotes is None else self.quotes.rows(where),
             None if self.residue is None else self.residue[where],
         )
+
+    def known_volume(self) -> F64:
+        """Volume of every bar, NaN where it is not known."""
+        return np.full(self.time.shape, np.nan) if self.volume is None else self.volume
 
     def between(self, start_ns: int, end_ns: int) -> Candles:
         """Bars whose open lies in [start, end)."""
@@ -266,7 +270,8 @@ def blob_sha256(blob: bytes) -> str:
 
 
 def concatenate(parts: list[Candles]) -> Candles:
-    """Join bars of the same shape in the given order (used for consecutive chunks)."""
+    """Join bars of the same shape in the given order (used for consecutive chunks). A volume that
+    only some parts know is NaN on the bars of the others."""
     if not parts:
         return empty_candles()
     if len(parts) == 1:
@@ -275,10 +280,10 @@ def concatenate(parts: list[Candles]) -> Candles:
     def joined(name: str) -> I64:
         return np.concatenate([getattr(p, name) for p in parts])
 
-    def optional(name: str) -> NDArray[np.generic] | None:
-        columns = [getattr(p, name) for p in parts]
-        return None if any(c is None for c in columns) else np.concatenate(columns)
-
+    volume = None
+    if any(p.volume is not None for p in parts):
+        volume = np.concatenate([p.known_volume() for p in parts])
+    spreads = [p.spread for p in parts if p.spread is not None]
     quotes = None
     if all(p.quotes is not None for p in parts):
         quotes = Quotes(
@@ -290,8 +295,8 @@ def concatenate(parts: list[Candles]) -> Candles:
         joined("high"),
         joined("low"),
         joined("close"),
-        optional("volume"),  # type: ignore[arg-type]
-        optional("spread"),  # type: ignore[arg-type]
+        volume,
+        np.concatenate(spreads) if len(spreads) == len(parts) else None,
         quotes,
         join_residues([(p.residue, len(p)) for p in parts]),
     )
@@ -338,27 +343,29 @@ class BarDigests:
 
 
 def bar_digests(candles: Candles) -> BarDigests:
-    """Hash every column of every bar (time, prices, sides, volume)."""
-    columns: list[NDArray[np.generic]] = [
-        candles.time,
-        candles.open,
-        candles.high,
-        candles.low,
-        candles.close,
+    """Hash every column of every bar (time, prices, sides, volume).
+
+    A volume counts on the bars that have one and a residue on those whose prices are not exact, so
+    a bar's digest never depends on the bars it was loaded with.
+    """
+    columns: list[tuple[NDArray[np.generic], NDArray[np.bool_] | None]] = [
+        (getattr(candles, name), None) for name in ("time", "open", "high", "low", "close")
     ]
     if candles.volume is not None:
-        columns.append(candles.volume)
+        known = np.isfinite(candles.volume)
+        columns.append((candles.volume, None if known.all() else known))
     if candles.quotes is not None:
-        columns.extend(getattr(candles.quotes, name) for name in QUOTE_COLUMNS)
+        columns.extend((getattr(candles.quotes, name), None) for name in QUOTE_COLUMNS)
     elif candles.spread is not None:
-        columns.append(candles.spread)
+        columns.append((candles.spread, None))
     if candles.residue is not None:
-        columns.append(candles.residue.astype(np.int64))
+        columns.append((candles.residue.astype(np.int64), candles.residue != 0))
     n = len(candles)
     prefix = np.zeros((2, n + 1), np.uint64)
     for lane in range(2):
         state = np.full(n, _SEEDS[lane], np.uint64)
-        for column in columns:
-            state = _mix((state + _STEP) ^ np.ascontiguousarray(column).view(np.uint64))
+        for column, counts in columns:
+            mixed = _mix((state + _STEP) ^ np.ascontiguousarray(column).view(np.uint64))
+            state = mixed if counts is None else np.where(counts, mixed, state)
         np.cumsum(state, out=prefix[lane, 1:])
     return BarDigests(prefix)

@@ -54,11 +54,8 @@ def assess(context: Context) -> Findings:
     }
     candles = context.batch.market.candles
     shock = np.maximum(jump.strength, gap.strength) >= JUMP_PRESENT
-    # Asked a case, not of the whole series: what other bars hold must not matter. A series whose
-    # volumes are all zero has none that is usual, so its ratios are unknown.
-    blind = np.full(len(context), candles.volume is None) | (
-        shock & ~np.isfinite(thin.volume_ratio)
-    )
+    # A series whose volumes are all zero has none that is usual, so its ratios are unknown.
+    blind = ~thin.volume_known | (shock & ~np.isfinite(thin.volume_ratio))
     missing = when(blind, Missing.VOLUME)
     if candles.spread is None:
         missing |= when(blind, Missing.SPREAD)
