@@ -75,7 +75,7 @@ class RecommendationSerializer(serializers.ModelSerializer[RecommendationTrackin
 class WorthSerializer(serializers.Serializer[Any]):
     score = serializers.FloatField(source="priority.score")
     r_a_month = serializers.FloatField(source="priority.r_a_month")
-    low = serializers.FloatField(help_text="With 8 chances of 10, R a month lies from here")
+    low = serializers.FloatField(help_text="The 95 % range of R a month, from here")
     high = serializers.FloatField(help_text="to here")
     chance = serializers.FloatField(source="priority.chance", help_text="That it helps at all")
     confidence = serializers.IntegerField(source="priority.confidence", help_text="0-100")
@@ -84,22 +84,34 @@ class WorthSerializer(serializers.Serializer[Any]):
     )
     effort_hours = serializers.FloatField(source="priority.effort_hours")
     ease = serializers.FloatField(help_text="implemented / (effort_hours + 1)")
+    source = serializers.ChoiceField(
+        ("plan", "verdicts", "claim"), help_text="Its newest plan, verdicts on its type, a claim"
+    )
 
 
 class RankedSerializer(RecommendationSerializer):
     """With what it is worth and what came of it, both read for the whole page at once."""
 
-    worth = serializers.SerializerMethodField(help_text="null: covered trades not counted yet")
+    worth = serializers.SerializerMethodField(help_text="null: nobody knows")
+    worth_unknown_because = serializers.SerializerMethodField(help_text="Empty where it is known")
     verdict = serializers.SerializerMethodField(help_text="Of the newest plan; null without one")
 
     class Meta(RecommendationSerializer.Meta):
-        fields = (*RecommendationSerializer.Meta.fields, "worth", "verdict")
+        fields = (
+            *RecommendationSerializer.Meta.fields,
+            "worth",
+            "worth_unknown_because",
+            "verdict",
+        )
         read_only_fields = fields
 
     @extend_schema_field(WorthSerializer(allow_null=True))
     def get_worth(self, row: RecommendationTracking) -> Mapping[str, Any] | None:
         found = self.context["experience"].worth(row)
         return None if found is None else WorthSerializer(found).data
+
+    def get_worth_unknown_because(self, row: RecommendationTracking) -> str:
+        return str(self.context["experience"].why_unknown(row))
 
     def get_verdict(self, row: RecommendationTracking) -> str | None:
         found = self.context["verdicts"].get(row.pk)

@@ -135,9 +135,16 @@ def prioritise(
     belief = learned.of(kind)
     mean = belief.mean_r + learned.slope * (claimed_r or 0.0)
     chance = float(ndtr(mean / belief.sd_r))
+    gain = mean * trades_a_month
+    return weigh(gain, chance, implemented=implemented, effort_hours=effort_hours)
+
+
+def weigh(
+    gain: float, chance: float, *, implemented: tuple[int, int] = (0, 0), effort_hours: float = 0.0
+) -> Priority:
+    """Score advice that is expected to bring `gain` R a month, above 0 with `chance` (0-1)."""
     done, decided = implemented
     likely = (done + _IMPLEMENTED_PRIOR[0]) / (decided + _IMPLEMENTED_PRIOR[1])
-    gain = mean * trades_a_month
     # Of what is expected to cost, neither unlikelihood nor effort makes it better.
     score = gain * chance * likely / (effort_hours + 1) if gain > 0 else gain
     return Priority(score, gain, chance, likely, effort_hours, math.floor(100 * chance))

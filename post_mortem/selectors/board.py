@@ -63,10 +63,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class BoardRow:
-    """`plan` is the newest one; `overlaps` are texts of other advice that the verdict names."""
+    """`unknown_because` says why there is no `worth`. `plan` is the newest measurement plan;
+    `overlaps` are texts of other advice that the verdict names."""
 
     row: RecommendationTracking
     worth: Worth | None
+    unknown_because: str
     plan: MeasurementPlan | None
     verdict: ImpactVerdict | None
     overlaps: tuple[str, ...] = ()
@@ -105,7 +107,14 @@ def board(user: Any, wanted: Wanted, *, start: int, today: date) -> Board:
 
 def _ordered(rows: Any, sort: str, learned: Experience) -> list[int]:
     if sort == "worth":
-        few = ("pk", "kind", "implementation_status", "covered_a_month", "claimed_effect_r")
+        few = (
+            "pk",
+            "kind",
+            "scope",
+            "implementation_status",
+            "covered_a_month",
+            "claimed_effect_r",
+        )
         counted = prioritised(rows).select_related(None).only(*few, "effort_hours")
         return by_worth(counted, learned)
     counted = rows.annotate(n_occurrences=Count("occurrences", distinct=True))
@@ -157,6 +166,7 @@ def _with_verdicts(rows: list[RecommendationTracking], learned: Experience) -> t
         BoardRow(
             row,
             learned.worth(row),
+            learned.why_unknown(row),
             next(iter(row.measurement_plans.all()), None),
             verdicts.get(row.pk),
             overlaps.get(row.pk, ()),

@@ -18,6 +18,7 @@ from django.db.models import Count
 from post_mortem.core.advice import advice_key
 from post_mortem.core.pattern_advice import RULE_OF_CAUSE, Worth, effort_of, rule_of, worth_of
 from post_mortem.core.pattern_facts import plan_facts
+from post_mortem.core.priority import weigh
 from post_mortem.core.scope import STAND_ASIDE
 from post_mortem.models import (
     AnalysisPattern,
@@ -26,6 +27,7 @@ from post_mortem.models import (
     RecommendationTracking,
 )
 from post_mortem.selectors.access import writable
+from post_mortem.selectors.worth import decided
 from post_mortem.services.narratives import fill
 from post_mortem.services.pattern_narrator import action, sentence, writer_of
 from trading.core.errors import UserError
@@ -53,6 +55,7 @@ class _Step:
     avoids: bool
     patterns: tuple[AnalysisPattern, ...]
     hours: float | None
+    implemented: tuple[int, int] = (0, 0)
 
     @property
     def key(self) -> str:
@@ -68,11 +71,17 @@ class _Step:
         return worth_of(self.statistics, self.hours) if self.avoids else None
 
     def rank(self) -> tuple[bool, float, str]:
-        """Known worth times its chance first, then what was lost."""
+        """As the board: known worth by its score first; then what was lost."""
         worth = self.worth
         if worth is None:
             return True, float(self.statistics["total_r"]), self.key
-        return False, -worth.r_month * worth.helps, self.key
+        found = weigh(
+            worth.r_month,
+            worth.helps / 100,
+            implemented=self.implemented,
+            effort_hours=self.hours or 0.0,
+        )
+        return False, -found.score, self.key
 
 
 def request_plan(
@@ -169,12 +178,13 @@ def _steps(patterns: Sequence[AnalysisPattern], hours: Mapping[int, float]) -> l
         return []
     # What somebody said elsewhere about the same advice holds here too.
     tracked = _rows(patterns[0].account_id, list(merged.values()))
-    steps = [
-        replace(step, hours=tracked[key].effort_hours)
-        if step.hours is None and key in tracked
-        else step
-        for key, step in merged.items()
-    ]
+    done = decided([patterns[0].account_id])
+    steps = []
+    for key, step in merged.items():
+        known = step.hours
+        if known is None and key in tracked:
+            known = tracked[key].effort_hours
+        steps.append(replace(step, hours=known, implemented=done.get(step.kind, (0, 0))))
     return sorted(steps, key=lambda step: step.rank())[:MAX_STEPS]
 
 

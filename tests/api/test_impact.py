@@ -149,9 +149,11 @@ class TestList:
                 covered_a_month=rate, claimed_effect_r=0.5
             )
         rows = get(world, "api-recommendations").json()["results"]
-        # What was not counted yet comes last.
-        assert [row["id"] for row in rows][:3] == [
+        (planned,) = world.mine.plan.improvements
+        # Of whom nobody knows comes last.
+        assert [row["id"] for row in rows][:4] == [
             often.pk,
+            planned["recommendation_id"],
             rarely.pk,
             world.mine.recommendation.pk,
         ]
@@ -159,16 +161,32 @@ class TestList:
         assert worth["r_a_month"] == pytest.approx(0.3 * 0.5 * 20)
         assert worth["score"] == pytest.approx(worth["r_a_month"] * worth["chance"] * worth["ease"])
         assert worth["low"] < worth["r_a_month"] < worth["high"]
-        assert rows[2]["worth"] is None
+        assert (worth["source"], rows[0]["worth_unknown_because"]) == ("claim", "")
+        assert rows[3]["worth"] is None
 
-    def test_hours_make_it_worth_less(self, world: World) -> None:
-        account = world.mine.account
-        quick, slow = (add_advice(account, "volatility_stop", {}) for _ in range(2))
-        for row, hours in ((quick, 1.0), (slow, 9.0)):
-            RecommendationTracking.objects.filter(pk=row.pk).update(
-                covered_a_month=20.0, claimed_effect_r=0.5, effort_hours=hours
-            )
-        assert listed(world)[:2] == [quick.pk, slow.pk]
+    def test_nobody_knows_is_null_and_stands_before_what_is_expected_to_cost(
+        self, world: World
+    ) -> None:
+        mine = world.mine.recommendation.pk
+        costs = add_advice(world.mine.account, "volatility_stop", {})
+        RecommendationTracking.objects.update(covered_a_month=20.0)
+        RecommendationTracking.objects.filter(pk=costs.pk).update(claimed_effect_r=-0.5)
+        rows = get(world, "api-recommendations").json()["results"]
+        places = {row["id"]: at for at, row in enumerate(rows)}
+        assert places[mine] < places[costs.pk]
+        assert rows[places[costs.pk]]["worth"]["r_a_month"] < 0
+        assert rows[places[mine]]["worth"] is None
+        why = rows[places[mine]]["worth_unknown_because"]
+        assert why == "no advice of its kind was measured yet"
+
+    def test_what_a_plan_knows_is_the_worth(self, world: World) -> None:
+        (step,) = world.mine.plan.improvements
+        row = get(world, "api-recommendations").json()["results"][0]
+        worth = row["worth"]
+        assert row["id"] == step["recommendation_id"]
+        assert worth["source"] == "plan"
+        assert (worth["r_a_month"], worth["confidence"]) == (step["r_month"], step["helps"])
+        assert (worth["low"], worth["high"]) == (step["r_month_low"], step["r_month_high"])
 
 
 class TestImpact:

@@ -15,6 +15,9 @@ from post_mortem.models import ImpactVerdict, MeasurementPlan, RecommendationTra
 from post_mortem.pages.verdicts import counted, shown
 from post_mortem.services import recommendations
 from post_mortem.services.impact import judge_recommendations
+from post_mortem.services.plans import create_improvement_plan
+from post_mortem.templatetags.inquest import signed
+from tests.services.factories import make_pattern
 from tests.services.impact_data import CHANGE, END, add_advice, add_change, implement
 from trading.models import Account
 
@@ -177,7 +180,11 @@ def test_a_verdict_is_on_the_board_with_its_bars(
 
 
 def test_worth_is_shown_with_its_parts(world: World, anna: Client) -> None:
-    assert "not weighed yet" in text(page(anna, "/recommendations/"))
+    assert "R a month: no advice of its kind was measured yet" in text(
+        page(anna, "/recommendations/")
+    )
+    RecommendationTracking.objects.update(claimed_effect_r=0.5)
+    assert "counted with the next autopsy" in text(page(anna, "/recommendations/"))
     RecommendationTracking.objects.update(
         covered_a_month=20.0, claimed_effect_r=0.5, effort_hours=1.0
     )
@@ -186,6 +193,65 @@ def test_worth_is_shown_with_its_parts(world: World, anna: Client) -> None:
     assert "of 100 it helps" in said
     assert "ease 0.25" in said
     assert "1 h" in said
+
+
+def test_where_nobody_knows_there_is_no_figure(world: World, anna: Client) -> None:
+    RecommendationTracking.objects.update(covered_a_month=20.0)
+    for path in ("/recommendations/", f"/recommendations/{advice_of(world).pk}/"):
+        said = text(page(anna, path))
+        assert "– R a month: no advice of its kind was measured yet" in said
+        assert "0.0 R a month" not in said
+        assert "of 100 it helps" not in said
+
+
+def test_board_detail_and_plan_tell_the_same_worth_in_the_same_order(
+    world: World, anna: Client
+) -> None:
+    RecommendationTracking.objects.update(covered_a_month=20.0)
+    small, large = (
+        make_pattern(world.account),
+        make_pattern(
+            world.account,
+            parts=[["weekday", "on Fridays"]],
+            expected_r=-0.5,
+            expected_low=-0.8,
+            expected_high=-0.2,
+        ),
+    )
+    size = make_pattern(world.account, parts=[["size", "twice the usual size or more"]])
+    plan = create_improvement_plan(patterns=[small, large, size])
+    board = page(anna, "/recommendations/")
+    told = text(page(anna, f"/plans/{plan.pk}/"))
+    places = []
+    for step in plan.improvements[:2]:
+        worth = f"{signed(step['r_month'], 1)} R a month"
+        span = f"{signed(step['r_month_low'], 1)} to {signed(step['r_month_high'], 1)}"
+        detail = text(page(anna, f"/recommendations/{step['recommendation_id']}/"))
+        for said in (text(board), detail):
+            assert worth in said
+            assert f"({span})" in said
+            assert f"{step['helps']} of 100 it helps" in said
+        assert span in told
+        places.append(board.index(f'href="/recommendations/{step["recommendation_id"]}/"'))
+    # What is known comes before everything of which nobody knows, however often that came up.
+    assert places == sorted(places)
+    others = RecommendationTracking.objects.exclude(
+        pk__in=[step["recommendation_id"] for step in plan.improvements[:2]]
+    )
+    assert max(places) < min(board.index(f'href="/recommendations/{o.pk}/"') for o in others)
+    why = plan.improvements[2]["unknown_because"]
+    assert why in told
+    assert f"{why}; no advice of its kind was measured yet" in text(board)
+
+
+def test_a_plan_tells_nothing_of_advice_that_covers_other_trades_now(
+    world: World, anna: Client
+) -> None:
+    plan = create_improvement_plan(patterns=[make_pattern(world.account)])
+    pk = plan.improvements[0]["recommendation_id"]
+    assert "of 100 it helps" in text(page(anna, f"/recommendations/{pk}/"))
+    RecommendationTracking.objects.filter(pk=pk).update(scope={"symbol": "EURUSD"})
+    assert "of 100 it helps" not in text(page(anna, f"/recommendations/{pk}/"))
 
 
 def test_filters_by_owner_and_what_is_overdue(world: World, anna: Client) -> None:
@@ -272,7 +338,7 @@ def test_implemented_rows_cost_no_query_each(
     judge_recommendations(account=helped.account, now=END)
     # One more in all: the names of advice that overlaps.
     assert queries() <= before + 1
-    assert before <= 22
+    assert before <= 23
 
 
 def test_a_stranger_sees_none_of_it(

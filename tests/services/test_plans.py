@@ -74,6 +74,12 @@ def test_steps_come_in_order_of_what_they_may_be_worth(account: Account) -> None
     )
 
 
+def test_hours_put_a_rule_behind_a_smaller_one(account: Account) -> None:
+    small, large = make_pattern(account), make_pattern(account, **FRIDAYS)
+    plan = create_improvement_plan(patterns=[small, large], hours={large.pk: 40.0})
+    assert [step["pattern_ids"] for step in plan.improvements] == [[small.pk], [large.pk]]
+
+
 def test_what_a_rule_costs_is_known_only_where_somebody_said_it(account: Account) -> None:
     pattern = make_pattern(account)
     unknown = create_improvement_plan(patterns=[pattern]).improvements[0]
