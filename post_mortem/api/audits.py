@@ -149,6 +149,11 @@ class AuditCase(Endpoint):
 class ReviewInSerializer(StrictSerializer):
     cause = serializers.ChoiceField(CAUSE_CHOICES)
     verdict = StrictTextField(max_length=10, help_text=", ".join(CauseReview.Verdict.values))
+    evidence_hash = StrictTextField(
+        max_length=64,
+        required=False,
+        help_text="The evidence that was read: 412 if it is another one by now",
+    )
 
 
 class AuditReviews(Endpoint):
@@ -156,7 +161,7 @@ class AuditReviews(Endpoint):
         operation_id="audit_review",
         parameters=[IDEMPOTENCY],
         request=ReviewInSerializer,
-        responses=answers({200: AuditReviewSerializer}, 403, 404, 409, 415, 422),
+        responses=answers({200: AuditReviewSerializer}, 403, 404, 409, 412, 415, 422),
     )
     @idempotent()
     def post(self, request: Request, audit_id: int) -> Response:

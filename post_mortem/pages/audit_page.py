@@ -15,9 +15,10 @@ from post_mortem.selectors.access import readable
 from post_mortem.selectors.trade_page import audit_page
 from post_mortem.selectors.viewer import Viewer
 from post_mortem.services.requests import request_rerun
-from post_mortem.services.reviews import review_cause, undo_review
+from post_mortem.services.reviews import undo_review
 from post_mortem.services.verification import verify_audit
 
+from .reviews import say
 from .shell import back_to, page
 from .trade_page import show_page
 
@@ -37,9 +38,9 @@ def review(request: HttpRequest, viewer: Viewer, audit_id: int, cause: str) -> H
         undo_review(audit_id=audit_id, cause=cause, user=viewer.user, now=timezone.now())
         messages.success(request, "Taken back.")
     else:
-        review_cause(
-            audit_id=audit_id, cause=cause, verdict=verdict, user=viewer.user, now=timezone.now()
-        )
+        refused = say(request, viewer, audit_id, cause, verdict)
+        if refused is not None:
+            return refused
         messages.success(request, f"Noted: {verdict}.")
     return redirect(back_to(request, reverse("pages:audit", args=[audit_id])))
 

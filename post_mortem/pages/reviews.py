@@ -103,7 +103,7 @@ def change(request: HttpRequest, viewer: Viewer, audit_id: int) -> HttpResponse:
     except ConflictError as error:
         if error.code != "version_stale":
             raise
-        return _stale(request, viewer, audit_id, given)
+        return not_saved(request, viewer, audit_id, given)
     messages.success(request, done)
     return redirect(back_to(request, reverse("pages:audit", args=[audit_id])))
 
@@ -141,20 +141,47 @@ _ACTIONS: Mapping[str, Callable[[Mapping[str, str]], Done]] = {
 }
 
 
-def _stale(
+def not_saved(
     request: HttpRequest, viewer: Viewer, audit_id: int, given: Mapping[str, str]
 ) -> HttpResponse:
-    """What somebody else did meanwhile, and the reader's own change to apply on top of it."""
+    """What somebody else did meanwhile, and the reader's own change to apply on top of it. Where it
+    was judged again there is other evidence to be read first."""
     audit = readable(InsightAudit.objects.all(), user=viewer.user, pk=audit_id)
-    again = {k: v for k, v in given.items() if k not in ("csrfmiddlewaretoken", "version")}
+    mine = ("csrfmiddlewaretoken", "version")
+    last = next(iter(selectors.history_of(audit, limit=1)), None)
+    read = given.get("evidence", audit.evidence_hash)
     context: dict[str, Any] = {
         "audit": audit,
-        "again": again,
+        "again": {k: v for k, v in given.items() if k not in mine},
         "typed": given.get("reason") or given.get("notes") or "",
-        "last": next(iter(selectors.history_of(audit, limit=1)), None),
+        "last": last,
+        "judged_again": (
+            read != audit.evidence_hash or last is None or last.at < audit.evaluated_at
+        ),
         "back": back_to(request, reverse("pages:audit", args=[audit_id])),
     }
     return show(request, viewer, "post_mortem/review_stale.html", context, status=412)
+
+
+def say(
+    request: HttpRequest, viewer: Viewer, audit_id: int, cause: str, verdict: str
+) -> HttpResponse | None:
+    """Store the reader's word on a cause; a page where other evidence was read than there is."""
+    given = {key: str(value) for key, value in request.POST.items()}
+    try:
+        reviews.review_cause(
+            audit_id=audit_id,
+            cause=cause,
+            verdict=verdict,
+            user=viewer.user,
+            now=timezone.now(),
+            evidence_hash=given.get("evidence"),
+        )
+    except ConflictError as error:
+        if error.code != "version_stale":
+            raise
+        return not_saved(request, viewer, audit_id, given)
+    return None
 
 
 @page("POST")
@@ -165,13 +192,9 @@ def name_cause(request: HttpRequest, viewer: Viewer, audit_id: int) -> HttpRespo
         audit=audit_id, user=viewer.user, verdict=CauseReview.Verdict.NAMED
     )
     if cause:
-        reviews.review_cause(
-            audit_id=audit_id,
-            cause=cause,
-            verdict=CauseReview.Verdict.NAMED,
-            user=viewer.user,
-            now=timezone.now(),
-        )
+        refused = say(request, viewer, audit_id, cause, CauseReview.Verdict.NAMED)
+        if refused is not None:
+            return refused
         messages.success(request, "Noted.")
     elif (said := mine.first()) is not None:
         reviews.undo_review(

@@ -1,8 +1,9 @@
 """What people do with an audit: flag it, give it to somebody, note, settle, override its label.
 
 The engine's own label and evidence are never touched. Every change names the version that was read
-and succeeds for one of those who read it; every change is a row of history, and an override can be
-taken back to what stood before it. Whoever may see an audit may do all this.
+and succeeds for one of those who read it; a run that changes what was read raises the version too.
+Every change is a row of history, and an override can be taken back to what stood before it. Whoever
+may see an audit may do all this.
 """
 
 from __future__ import annotations
@@ -215,5 +216,5 @@ def _changed(
 
 
 def _stale() -> ConflictError:
-    detail = "This audit was reviewed by somebody since it was read. Read it again."
+    detail = "This audit was reviewed or judged again since it was read. Read it again."
     return ConflictError("version_stale", detail, field="version")

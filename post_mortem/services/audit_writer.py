@@ -32,10 +32,15 @@ _TRADE_KEY = UniqueKey(("trade_id",), "horizon = 'TRADE'")
 _KEPT = frozenset(
     (
         *("reviewer_notes", "reviewed_at", "reviewer_id", "is_flagged", "settled_hash"),
-        *("override_outcome", "override_reason", "override_input_hash", "review_version"),
+        *("override_outcome", "override_reason", "override_input_hash"),
         *("overridden_by_id", "overridden_at"),
     )
 )
+# Who read other evidence, or evidence of other bars, levels or rules, has not read this.
+_UNSEEN = {
+    "review_version": "{old}.evidence_hash <> {new}.evidence_hash"
+    " or substr({old}.input_hash, 1, 32) <> substr({new}.input_hash, 1, 32)"
+}
 _FEW = 500
 
 
@@ -114,7 +119,7 @@ def _write_audits(judged: Judged, ids: I64, existed: Bool, now: datetime) -> Non
         if not where.all():
             picked = np.flatnonzero(where).tolist()
             part = {name: [values[i] for i in picked] for name, values in columns.items()}
-        bulk.upsert(InsightAudit, part, key=key, keep=_KEPT, constants=constants)
+        bulk.upsert(InsightAudit, part, key=key, keep=_KEPT, constants=constants, raised=_UNSEEN)
 
 
 def _constants(judged: Judged, now: datetime) -> dict[str, Any]:

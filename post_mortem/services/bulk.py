@@ -98,18 +98,21 @@ def upsert(
     key: UniqueKey | None,
     keep: frozenset[str] = frozenset(),
     constants: Mapping[str, Any] | None = None,
+    raised: Mapping[str, str] | None = None,
 ) -> int:
     """Insert the rows; where `key` is taken, update every column but the key, `id` and `keep`.
 
     `columns` maps database column names to equally long sequences, `constants` those that hold
-    one value in every row. Without a key rows are only inserted. Returns the number of rows.
+    one value in every row. `raised` maps counters to the SQL condition, of the rows {old} and
+    {new}, under which an update adds one to what is stored. Without a key rows are only inserted.
+    Returns the number of rows.
     """
     fixed = dict(constants or {})
     count = len(next(iter(columns.values())))
     if count == 0:
         return 0
     names = (*fixed, *columns)
-    ending = _conflict_clause(names, key, keep)
+    ending = _conflict_clause(model, names, key, keep, raised or {})
     if is_postgres():
         repeated = (itertools.repeat(value, count) for value in fixed.values())
         _copy(model, names, zip(*repeated, *columns.values(), strict=True), ending)
@@ -118,12 +121,23 @@ def upsert(
     return count
 
 
-def _conflict_clause(names: tuple[str, ...], key: UniqueKey | None, keep: frozenset[str]) -> str:
+def _conflict_clause(
+    model: type[Model],
+    names: tuple[str, ...],
+    key: UniqueKey | None,
+    keep: frozenset[str],
+    raised: Mapping[str, str],
+) -> str:
     if key is None:
         return ""
-    fixed = {"id", *key.columns, *keep}
-    changes = ", ".join(f"{_quote(n)} = excluded.{_quote(n)}" for n in names if n not in fixed)
-    return f"on conflict {key.sql()} do update set {changes}"
+    fixed = {"id", *key.columns, *keep, *raised}
+    changes = [f"{_quote(n)} = excluded.{_quote(n)}" for n in names if n not in fixed]
+    table = _quote(model._meta.db_table)
+    for name, condition in raised.items():
+        when = condition.format(old=table, new="excluded")
+        counter = _quote(name)
+        changes.append(f"{counter} = {table}.{counter} + case when {when} then 1 else 0 end")
+    return f"on conflict {key.sql()} do update set {', '.join(changes)}"
 
 
 def _constants_apart(

@@ -13,28 +13,40 @@ from django.db import transaction
 from post_mortem.core.types import CAUSES
 from post_mortem.models import AuditHistory, CauseReview, InsightAudit
 from post_mortem.selectors.access import readable
-from trading.core.errors import NotFoundError, UserError
+from trading.core.errors import ConflictError, NotFoundError, UserError
 
 Verdict = CauseReview.Verdict
 
 
 @transaction.atomic
 def review_cause(
-    *, audit_id: int, cause: str, verdict: str, user: Any, now: datetime
+    *,
+    audit_id: int,
+    cause: str,
+    verdict: str,
+    user: Any,
+    now: datetime,
+    evidence_hash: str | None = None,
 ) -> CauseReview:
     """Confirm or reject a cause that the audit shows, or name the one that it was: `named` takes
     any of the eleven, `unknown` meaning none of those shown. The newest word of a person counts,
-    and a person names one cause. The posterior that was shown is kept with it.
+    and a person names one cause. The posterior that was shown is kept with it. `evidence_hash` is
+    of the evidence that was read, None for today's.
 
-    Raises `NotFoundError` (absent or foreign audit), `UserError` `bad_verdict`, `unknown_cause`,
-    `cause_not_shown`.
+    Raises `NotFoundError` (absent or foreign audit), `ConflictError` `version_stale` (the evidence
+    is another one by now), `UserError` `bad_verdict`, `unknown_cause`, `cause_not_shown`.
     """
     if verdict not in Verdict.values:
         allowed = " or ".join(Verdict.values)
         raise UserError("bad_verdict", f"A verdict is {allowed}.", field="verdict")
     if cause not in CAUSES:
         raise UserError("unknown_cause", "There is no such cause.", field="cause")
-    audit = readable(InsightAudit.objects.all(), user=user, pk=audit_id)
+    # No run may write other evidence between this comparison and the review.
+    rows = InsightAudit.objects.select_for_update(of=("self",))
+    audit = readable(rows, user=user, pk=audit_id)
+    if evidence_hash not in (None, audit.evidence_hash):
+        detail = "This audit was judged again since it was read. Read it again."
+        raise ConflictError("version_stale", detail, field="evidence_hash")
     shown = audit.causes.filter(cause=cause).first()
     if shown is None and verdict != Verdict.NAMED:
         raise UserError("cause_not_shown", "This audit does not name that cause.", field="cause")

@@ -186,6 +186,10 @@ CASES = (
     review("a cause not shown", 422, "cause_not_shown", "cause", cause="regime_drift"),
     review("no such cause", 400, "invalid_choice", "cause", cause="luck"),
     review("another verdict", 422, "bad_verdict", "verdict", verdict="maybe"),
+    review(
+        "other evidence", 412, "version_stale", "evidence_hash", cause="news_shock",
+        evidence_hash="0" * 64,
+    ),
     review("a posterior", 400, "unknown_field", "posterior", posterior=1),
     review("a cause not in the list", 422, "bad_verdict", "verdict", verdict="Named"),
     change("no version", 428, "version_required", version=ABSENT),

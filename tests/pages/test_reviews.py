@@ -55,6 +55,40 @@ def test_a_flagged_audit_waits_until_somebody_looked_at_it(
     assert "anna: flagged" in part
 
 
+def judged_again(audit: InsightAudit) -> None:
+    """As a run leaves an audit whose evidence it changed."""
+    audit.refresh_from_db()
+    audit.evidence_hash, audit.r_multiple = "e" * 64, -1.5
+    audit.review_version += 1
+    audit.evaluated_at = timezone.now()
+    audit.save()
+
+
+def test_what_was_judged_again_is_read_again_first(anna: Client, audit: InsightAudit) -> None:
+    read = {"version": 0, "evidence": audit.evidence_hash, "next": "/audits/review/"}
+    assert f'name="evidence" value="{audit.evidence_hash}"' in page(anna, f"/audits/{audit.pk}/")
+    judged_again(audit)
+    override = {"action": "override", "outcome": "succeeded", "reason": REASON}
+    cause = f"/audits/{audit.pk}/causes/news_shock/"
+    for url, form in (
+        (f"/audits/{audit.pk}/review/", override),
+        (cause, {"verdict": "confirmed"}),
+        (f"/audits/{audit.pk}/named/", {"cause": "unknown"}),
+    ):
+        refused = anna.post(url, form | read)
+        assert refused.status_code == 412
+        html = refused.content.decode()
+        assert "It was judged again since you read it: " in html
+        assert "1.50" in html
+        assert "Read it again" in html
+        assert "Apply mine" not in html
+    assert not CauseReview.objects.exists()
+    audit.refresh_from_db()
+    assert audit.override_outcome is None
+    read["evidence"] = audit.evidence_hash
+    assert anna.post(cause, {"verdict": "confirmed"} | read).status_code == 302
+
+
 @pytest.mark.parametrize("query", ["reason=bored", "assigned=bob"])
 def test_a_filter_that_is_not_known_is_an_error(anna: Client, query: str) -> None:
     answer = anna.get(f"/audits/review/?{query}")
