@@ -483,3 +483,18 @@ def test_an_importers_message_names_the_fields_of_the_page() -> None:
     assert said == (
         "name it with “Symbol”, like EURUSD, or “Dates like 01/02/2024”, or “Time zone of the file”"
     )
+
+
+def test_what_a_command_brought_in_for_everybody_is_an_administrators(
+    world: World, anna: Client
+) -> None:
+    shared = ImportBatch.objects.create(kind="news", file_name="fed.csv", format="csv")
+    assert "fed.csv" not in page(anna, "/import/")
+    undo = f"/import/{shared.pk}/undo/"
+    assert anna.post(undo).status_code == 404
+    get_user_model().objects.filter(pk=world.user.pk).update(is_superuser=True)
+    assert f"{shared.pk} " in text(page(anna, "/import/"))
+    assert "fed.csv everybody" in text(page(anna, "/import/"))
+    assert anna.post(undo).status_code == 302
+    shared.refresh_from_db()
+    assert shared.status == "undone"

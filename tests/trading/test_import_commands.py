@@ -12,10 +12,20 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
+from tests.trading.candle_texts import text as candle_text
 from tests.trading.owners import an_account
 from trading.core.errors import NotFoundError, UserError
 from trading.core.instruments import describe
-from trading.models import Account, CandleSeries, Desk, Instrument, InstrumentAlias, Signal, Trade
+from trading.models import (
+    Account,
+    CandleSeries,
+    Desk,
+    Instrument,
+    InstrumentAlias,
+    NewsEvent,
+    Signal,
+    Trade,
+)
 from trading.services.accounts import (
     LOCAL_USER,
     account_for,
@@ -221,3 +231,29 @@ def test_an_instrument_by_its_aliases() -> None:
         assert find_instrument(name) == made
     assert find_instrument("GBPUSD") is None
     assert made.point == describe("EURUSD").point
+
+
+# --- Taking back ----------------------------------------------------------------------------------
+def test_an_import_of_a_command_is_listed_and_taken_back(tmp_path: Path) -> None:
+    calendar = tmp_path / "may.csv"
+    calendar.write_text("time,currency,title,impact\n2014-05-02 12:30,USD,Payrolls,high\n")
+    assert run("undo_import") == "no import is kept\n"
+    batch = run_json("import_news", calendar, "--tz", "America/New_York")["import_id"]
+    assert f"import {batch}: news may.csv, everybody" in run("undo_import")
+    assert run_json("undo_import")["imports"][0]["id"] == batch
+    assert f"Taken back: import {batch}: news may.csv" in run("undo_import", batch)
+    assert not NewsEvent.objects.exists()
+    assert failed("undo_import", batch)[2]["code"] == "already_undone"
+    assert failed("undo_import", batch + 1)[2]["code"] == "not_found"
+    assert run("undo_import") == "no import is kept\n"
+
+
+def test_trades_and_candles_of_a_command_are_taken_back(fills: Path, tmp_path: Path) -> None:
+    bars = tmp_path / "EURUSD_M1.csv"
+    bars.write_bytes(candle_text())
+    trades = run_json("import_trades", fills, "--account", "Live", "--tz", "UTC")["import_id"]
+    candles = run_json("import_ohlcv", bars)["files"][0]["import_id"]
+    assert run_json("undo_import", trades)["trades_removed"] == 1
+    run("undo_import", candles)
+    assert not Trade.objects.exists()
+    assert not CandleSeries.objects.exists()

@@ -205,6 +205,9 @@ def test_times_need_a_zone_and_an_offset_wins() -> None:
     assert [signal.time for signal in with_zone] == [NOON, NOON]
     gap = SHORT | {"time": "2024-03-31 02:30:00"}
     assert refused(jsonl(gap), tz="Europe/Berlin").code == "nonexistent_time"
+    # A zone that no time needs was not used.
+    assert read(jsonl(SHORT, naive), tz="Europe/Berlin").time_zone == "Europe/Berlin"
+    assert read(jsonl(SHORT), tz="Europe/Berlin").time_zone == ""
 
 
 # --- Stored ---------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from trading.importers.trades_columns import FIELDS, parse_mapping
 from trading.importers.trades_contract import FillRow, ParsedTrades, TradeOptions, TripRow
 from trading.importers.values import read_decimal, read_side, read_time
 from trading.models import ImportBatch, Trade
+from trading.services.imports import undo_import
 from trading.services.trades import import_trades
 
 D = Decimal
@@ -454,13 +455,39 @@ def test_a_refused_file_leaves_nothing() -> None:
     assert (contents(), ImportBatch.objects.count()) == (before, batches)
 
 
+@pytest.mark.parametrize(
+    ("text", "first", "second", "code"),
+    [
+        (TRADERVUE, {"tz": "UTC"}, {"tz": "America/New_York"}, "timezone_changed"),
+        (TRIPS, {}, {"mapping": {"Stop": "stop_loss_initial"}}, "columns_changed"),
+        (
+            TRADERVUE.replace("2024-03-04", "03/04/2024"),
+            {"tz": "UTC", "date_order": "mdy"},
+            {"tz": "UTC", "date_order": "dmy"},
+            "dates_changed",
+        ),
+    ],
+)
 @pytest.mark.django_db
-def test_the_same_file_in_another_zone_is_refused() -> None:
+def test_the_same_file_read_otherwise_is_refused_until_its_import_is_taken_back(
+    text: str, first: dict[str, Any], second: dict[str, Any], code: str
+) -> None:
     account = an_account()
-    stored(account, TRADERVUE, tz="UTC")
+    batch = stored(account, text, **first)["import_id"]
     with pytest.raises(UserError) as caught:
-        stored(account, TRADERVUE, tz="America/New_York")
-    assert caught.value.code == "timezone_changed"
+        stored(account, text, **second)
+    assert (caught.value.code, f"undo_import {batch}" in caught.value.detail) == (code, True)
+    undo_import(batch_id=batch, user=account.owner)
+    assert stored(account, text, **second)["trades_new"] == 1
+
+
+@pytest.mark.django_db
+def test_a_zone_that_no_time_needs_was_not_used() -> None:
+    account = an_account()
+    assert stored(account, TRIPS, tz="Europe/Berlin")["time_zone"] == ""
+    assert stored(account, TRIPS)["trades_duplicate"] == 1
+    mixed = TRIPS.replace("13:00:00Z", "13:00:00")
+    assert read(mixed, tz="UTC").time_zone == "UTC"
 
 
 # --- The same id twice ----------------------------------------------------------------------------

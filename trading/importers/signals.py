@@ -113,7 +113,7 @@ def read_signals(data: bytes, file: str, options: TradeOptions) -> ParsedSignals
     if len(records) > MAX_ROWS:
         raise refuse(file, "row_limit", f"more than {MAX_ROWS:,} signals")
     zone = parse_zone(options.tz) if options.tz else None
-    signals = _read(records, zone, rows, options, file)
+    signals, local = _read(records, zone, rows, options, file)
     log.raise_if_fatal()
     return ParsedSignals(
         file=file,
@@ -121,7 +121,7 @@ def read_signals(data: bytes, file: str, options: TradeOptions) -> ParsedSignals
         signals=tuple(signals),
         skipped=tuple(sorted(rows.skipped, key=lambda row: row.line)),
         problems=log.problems,
-        time_zone=zone.name if zone else "",
+        time_zone=zone.name if zone and local else "",
     )
 
 
@@ -176,7 +176,8 @@ def _array(data: bytes, file: str) -> list[Record]:
 
 def _read(
     records: Sequence[Record], zone: Zone | None, rows: RowLog, options: TradeOptions, file: str
-) -> list[SignalRow]:
+) -> tuple[list[SignalRow], bool]:
+    """The signals, and whether a time had no offset."""
     written: list[WrittenTime] = []
     read: list[SignalRow] = []
     for line, values in records:
@@ -196,7 +197,7 @@ def _read(
             result.append(replace(row, time=moment))
         elif moment is not None:
             rows.bad(row.line, moment)
-    return result
+    return result, any(not time.zoned for time in written)
 
 
 def signal_row(values: Mapping[str, Any], *, line: int, time: int) -> SignalRow:

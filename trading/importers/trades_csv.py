@@ -129,7 +129,8 @@ def parse(data: bytes, file: str, options: TradeOptions) -> ParsedTrades:
         notes=(unread,) if unread else (),
         header_hash=columns.header_hash,
         mapping=columns.mapping,
-        time_zone=zone.name if zone else "",
+        # A zone that no time needed was not used.
+        time_zone=zone.name if zone and any(timed.local for timed in moments) else "",
     )
 
 
@@ -192,10 +193,11 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Timed:
-    """A row and its times, UTC ns; None where a cell is empty."""
+    """A row and its times, UTC ns; None where a cell is empty. `local`: one had no offset."""
 
     row: _Row
     times: tuple[int | None, ...]
+    local: bool
 
     def at(self, index: int) -> int:
         time = self.times[index]
@@ -222,13 +224,15 @@ def _moments(
                 raise refuse(file, "timezone_required", NO_ZONE, row=row.line)
     columns = [times_utc([times[i] for times in written], zone) for i in range(len(fields))]
     result = []
-    for i, row in enumerate(kept):
+    for i, (row, times) in enumerate(zip(kept, written, strict=True)):
         moments = [column[i] for column in columns]
         wrong = next((m for m in moments if isinstance(m, UserError)), None)
         if wrong is not None:
             rows.bad(row.line, wrong)
             continue
-        result.append(_Timed(row, tuple(m for m in moments if not isinstance(m, UserError))))
+        known = tuple(m for m in moments if not isinstance(m, UserError))
+        local = any(time is not None and not time.zoned for time in times)
+        result.append(_Timed(row, known, local))
     return result
 
 

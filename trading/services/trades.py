@@ -112,7 +112,7 @@ def store_trades(
     """Store what was read; a dry run does the same and takes everything back."""
     # Imports into one account go one after the other.
     Account.objects.select_for_update().get(pk=account.pk)
-    _check_zone(account, parsed, sha256)
+    _check_same_reading(account, parsed, declared, sha256)
     batch = _batch(account, parsed, sha256, declared, created_by)
     instruments, new = resolve_instruments(parsed)
     state = ImportState(account, batch, instruments, new, progress, parsed.rows_read)
@@ -136,25 +136,35 @@ def concluded(batch: ImportBatch, summary: dict[str, Any], *, changed: bool) -> 
     return ImportResult(batch=batch, summary=summary | {"import_id": batch.pk})
 
 
-def _check_zone(account: Account, parsed: ParsedTrades, sha256: str) -> None:
-    """The same file read in another zone would be added a second time, shifted."""
-    other = (
-        ImportBatch.objects.filter(
-            account=account,
-            kind=ImportBatch.Kind.TRADES,
-            status=ImportBatch.Status.DONE,
-            file_sha256=sha256,
-        )
-        .exclude(time_zone=parsed.time_zone)
-        .first()
+def _check_same_reading(
+    account: Account, parsed: ParsedTrades, declared: TradeOptions, sha256: str
+) -> None:
+    """The same file read in another way would be added a second time, or change nothing."""
+    before = ImportBatch.objects.filter(
+        account=account,
+        kind=ImportBatch.Kind.TRADES,
+        status=ImportBatch.Status.DONE,
+        file_sha256=sha256,
     )
-    if other is not None:
-        raise UserError(
-            "timezone_changed",
-            f"this file was imported with times in {other.time_zone or 'UTC'} (import {other.pk}): "
-            "undo that import first",
-            field="tz",
-        )
+    for batch in before:
+        order = batch.options.get("date_order")
+        if batch.time_zone != parsed.time_zone:
+            raise _read_otherwise(
+                "timezone_changed", f"times in {batch.time_zone or 'their offsets'}", batch, "tz"
+            )
+        if batch.options.get("columns", {}) != dict(parsed.mapping):
+            raise _read_otherwise("columns_changed", "its columns read otherwise", batch, "map")
+        if declared.date_order and order and order != declared.date_order:
+            raise _read_otherwise("dates_changed", f"dates as {order}", batch, "date_order")
+
+
+def _read_otherwise(code: str, how: str, batch: ImportBatch, field: str) -> UserError:
+    return UserError(
+        code,
+        f"this file was imported with {how} (import {batch.pk}): take that import back first, "
+        f"under History on the Import page or with undo_import {batch.pk}",
+        field=field,
+    )
 
 
 def _batch(
