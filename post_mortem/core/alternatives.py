@@ -116,6 +116,6 @@ def _stopped(labels: Labels) -> Bool:
 def _in_original_r(batch: CaseBatch, labels: Labels, price: F64) -> F64:
     """R at an exit price, after what the trade paid: its gross less its net result, per unit."""
     fees = labels.pips * float(batch.market.pip) - labels.r * labels.risk_price
-    moved: F64 = batch.side * (price - batch.entry_price)
+    moved: F64 = batch.side * (price - labels.judged_entry)
     result: F64 = (moved - np.where(batch.is_trade, fees, 0.0)) / labels.risk_price
     return result

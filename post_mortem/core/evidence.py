@@ -310,11 +310,12 @@ def _path_facts(subject: Subject, label: LabelNumbers) -> list[Draft]:
     return drafts
 
 
-def _plan_ratio_fact(subject: Subject) -> list[Draft]:
+def _plan_ratio_fact(subject: Subject, label: LabelNumbers) -> list[Draft]:
     if subject.stop_price is None or subject.target_price is None:
         return []
     risk = abs(subject.entry_price - subject.stop_price)
-    if risk == 0:
+    passed = subject.side * (subject.target_price - subject.entry_price) <= 0
+    if risk == 0 or (passed and label.has(Flag.ENTRY_GAP)):
         return []
     ratio = abs(subject.target_price - subject.entry_price) / risk
     break_even = 1 / (1 + ratio)
@@ -335,6 +336,11 @@ _FLAG_TEXTS: tuple[tuple[Flag, str], ...] = (
     (Flag.ENTRY_OUTSIDE_CANDLE, "The entry price lies outside its candle"),
     (Flag.EXIT_OUTSIDE_CANDLE, "The exit price lies outside its candle"),
     (Flag.STOP_MOVED, "The stop was moved after entry"),
+    (
+        Flag.ENTRY_GAP,
+        "The market opened beyond the entry order: filled at the open, and a target that was"
+        " passed by then does not count",
+    ),
     (
         Flag.EXIT_BAR_AMBIGUOUS,
         "The bar of the exit also reached a level that the exit price is not at; the exit price"
@@ -389,7 +395,7 @@ def trade_facts(subject: Subject, label: LabelNumbers) -> list[Draft]:
     return [
         *(draft for draft in optional if draft is not None),
         *_plan_facts(subject),
-        *_plan_ratio_fact(subject),
+        *_plan_ratio_fact(subject, label),
         *_path_facts(subject, label),
         *_flag_facts(label),
         *_gap_fact(subject, label),

@@ -3,8 +3,9 @@
 Signal horizons. Stop touched: failed, at the stop, or at the open of a bar that opened beyond it.
 Target touched: succeeded, at the target, even where the bar opened beyond it (conservative).
 Neither: the close of the last bar on the exit side decides; a result on or inside the neutral band
-is neutral, otherwise its sign rules. The time of a touch is the open of its bar, the time of a
-clock exit is the close of the last bar.
+is neutral, otherwise its sign rules. A stop entry that was gapped over counts from the open that
+filled it, and its risk stays the planned one. The time of a touch is the open of its bar, the time
+of a clock exit is the close of the last bar.
 
 TRADE. A touch of the initial stop or of the target decides as above, otherwise the net result of
 the fills (price move less commission and swap per unit) and its sign. What only the bar of the exit
@@ -27,7 +28,14 @@ from trading.core.candles import F64, I64, Candles
 from trading.core.indicators import atr, last_closed
 from trading.core.units import scaled, to_prices
 
-from .replay import LIMIT, bad_stop_side, entry_bars, reference_entry
+from .replay import (
+    LIMIT,
+    bad_stop_side,
+    entry_bars,
+    entry_gapped,
+    judged_entry,
+    reference_entry,
+)
 from .types import (
     I8,
     I32,
@@ -96,6 +104,7 @@ def label(batch: CaseBatch, paths: Paths) -> Labels:
         coverage=data.coverage,
         flags=_flags(batch, paths, data, result, shown, below, unfilled),
         risk_price=to_prices(result.risk, batch.market.point),
+        judged_entry=judged_entry(batch, paths),
     )
 
 
@@ -142,7 +151,7 @@ def _data(batch: CaseBatch, paths: Paths) -> _Data:
 
 def _result(batch: CaseBatch, paths: Paths) -> _Result:
     point = batch.market.point
-    entry = scaled(batch.entry_price, point)
+    entry = paths.entry
     signal_exit = np.full(len(batch), np.nan)
     if len(batch.market.candles):
         signal_exit = _signal_exit(batch, paths)
@@ -305,6 +314,7 @@ def _flags(
         (Flag.AMBIGUOUS, shown & (paths.hit == 3)),
         (Flag.ENTRY_BAR_AMBIGUOUS, shown & paths.skipped_touch),
         (Flag.RESOLVED_FINER, shown & _finer_used(paths)),
+        (Flag.ENTRY_GAP, shown & entry_gapped(batch, paths)),
         (Flag.EXIT_BAR_AMBIGUOUS, shown & (paths.exit_touch > 0)),
         (Flag.GAP_THROUGH_STOP, shown & paths.gap),
         (Flag.STOP_MOVED, bad_side | moved),

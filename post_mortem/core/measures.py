@@ -125,7 +125,7 @@ def life_of(batch: CaseBatch, paths: Paths, labels: Labels, features: Features) 
     r = np.where(
         np.isfinite(labels.r),
         labels.r,
-        batch.side * (labels.exit_price - batch.entry_price) / risk,
+        batch.side * (labels.exit_price - labels.judged_entry) / risk,
     )
     bars = np.where(alive, exit_bar - first + 1, 0)
     return Life(first, exit_bar, before, bars, alive, risk, r, features.sigma[before + 1])

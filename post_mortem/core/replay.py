@@ -10,10 +10,11 @@ Conventions (test_boundaries.py and test_label_*.py in tests/core have one worke
   the bar of the exit.
 - One bar that touches both is the stop.
 - What the bar of a trade's exit touches counts where the trade's fill agrees (`trade_exits.py`).
-- A limit or stop entry fills, at its level, in the first bar of the window whose entry side
-  reaches it. A bar that opens at or beyond the level counts whole; otherwise the window begins
-  with the next bar, except that a limit's fill bar that also reaches the stop is a stop: the price
-  had to pass the limit first. Nothing filled by the end: `first` and `exit` are -1.
+- A limit or stop entry fills in the first bar of the window whose entry side reaches it, at its
+  level; a stop entry, in a bar that opened beyond it, at the open, and a target that the open has
+  passed is no barrier then. A bar that opens at or beyond the level counts whole; otherwise the
+  window begins with the next bar, except that a limit's fill bar that also reaches the stop is a
+  stop: the price had to pass the limit first. Nothing filled by the end: `first` and `exit` are -1.
 - A stop or target on the wrong side of the entry is no barrier.
 """
 
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 
 from trading.core.candles import F64, I64, Candles, mirror
 from trading.core.sessions import expected_bars
-from trading.core.units import scaled, to_half_points
+from trading.core.units import scaled, to_half_points, to_prices
 
 from .batches import take
 from .blocks import Bars, Walk, walk
@@ -71,7 +72,7 @@ def replay(batch: CaseBatch, *, compiled: bool | None = None) -> Paths:
     """
     window = _windows(batch)
     stop, target = turned_barriers(batch)
-    paths = _empty_paths(window)
+    paths = _empty_paths(batch, window)
     for side in (1, -1):
         rows = np.flatnonzero(batch.side == side)
         if rows.size and len(batch.market.candles):
@@ -85,6 +86,20 @@ def reference_entry(batch: CaseBatch) -> F64:
     requested = batch.is_trade & np.isfinite(batch.requested_entry)
     result: F64 = np.where(requested, batch.requested_entry, batch.entry_price)
     return result
+
+
+def judged_entry(batch: CaseBatch, paths: Paths) -> F64:
+    """Price of the entry that the result is counted from, as given unless an order was gapped."""
+    gapped = entry_gapped(batch, paths)
+    price = to_prices(np.where(gapped, paths.entry, 0.0), batch.market.point)
+    result: F64 = np.where(gapped, price, batch.entry_price)
+    return result
+
+
+def entry_gapped(batch: CaseBatch, paths: Paths) -> Bool:
+    """Stop entries that were filled beyond their level, at an open."""
+    result: Bool = paths.entry != scaled(batch.entry_price, batch.market.point)
+    return result & np.isfinite(batch.entry_price)
 
 
 def bad_stop_side(batch: CaseBatch) -> Bool:
@@ -144,7 +159,7 @@ def _windows(batch: CaseBatch) -> _Window:
     )
 
 
-def _empty_paths(window: _Window) -> Paths:
+def _empty_paths(batch: CaseBatch, window: _Window) -> Paths:
     n = window.first.size
 
     def zeros(dtype: type = np.int64) -> NDArray[np.generic]:
@@ -165,6 +180,7 @@ def _empty_paths(window: _Window) -> Paths:
         n_expected=window.n_expected,
         reached_end=window.reached_end,
         skipped_touch=np.zeros(n, np.bool_),
+        entry=scaled(batch.entry_price, batch.market.point),
         exit_touch=np.zeros(n, np.int8),
     )
 
@@ -213,6 +229,7 @@ def _replay_side(
         )
         limit = batch.entry_kind[rows[orders]] == LIMIT
         _enter_orders(view, fills, orders, limit, stop, target, first, touched, stopped_at_fill)
+        _fill_gaps(batch, view, rows, fills, orders, limit, target, paths)
     end = np.where(first < 0, -1, last + 1)
     found = walk(view.bars, first, end, stop, target, compiled=compiled)
     _doubt_exit_bars(batch, view, rows, first, stop, target, compiled, found, paths)
@@ -307,6 +324,25 @@ def _enter_orders(
     first[orders] = np.where(inside, fills.bar + 1, fills.bar)
 
 
+def _fill_gaps(
+    batch: CaseBatch,
+    view: _Side,
+    rows: I64,
+    fills: _Fills,
+    orders: I64,
+    limit: Bool,
+    target: I64,
+    paths: Paths,
+) -> None:
+    """Fill stop entries that a bar opened beyond at its open, in place, in `target` too."""
+    opened = view.entry_open[np.maximum(fills.bar, 0)]
+    asked = batch.side[rows[orders]] * paths.entry[rows[orders]]
+    at = np.flatnonzero(fills.whole & ~limit & (opened > asked))
+    mine, price = orders[at], opened[at]
+    paths.entry[rows[mine]] = batch.side[rows[mine]] * price
+    target[mine] = np.where(price >= target[mine], NO_TARGET, target[mine])
+
+
 def _write(
     batch: CaseBatch,
     view: _Side,
@@ -318,8 +354,7 @@ def _write(
     paths: Paths,
 ) -> None:
     judged = found.high_bar >= 0
-    entry = np.rint(scaled(batch.side[rows] * batch.entry_price[rows], batch.market.point))
-    entry = entry.astype(np.int64)
+    entry = np.rint(batch.side[rows] * paths.entry[rows]).astype(np.int64)
     left = np.where(found.bar >= 0, found.bar, last)
     paths.first[rows] = np.where(first < 0, -1, first + view.base)
     paths.exit[rows] = np.where(first < 0, -1, left + view.base)

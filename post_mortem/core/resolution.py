@@ -6,7 +6,7 @@ skipped (the entry lies inside it, or an order filled inside it) that could have
 finer bars fill that bar completely (`Market.finer`), the same replay runs on them:
 
 - the entry's bar from the entry on, under TRADE up to the finer bar of the exit;
-- the bar of an order's fill, from its open on;
+- the bar of an order's fill, from its open on (of a stop entry always: its fill may be a gap);
 - the bar that touches both, or that a trade was left in, likewise: the first finer bar that
   touches decides, and of the finer bar of the exit what the fill agrees with.
 
@@ -26,7 +26,16 @@ from trading.core.candles import F64, I64, Candles, mirror
 from trading.core.units import scaled, to_half_points
 
 from .batches import take
-from .replay import LIMIT, entry_bars, reference_entry, replay, turned_barriers
+from .replay import (
+    LIMIT,
+    STOP_ENTRY,
+    entry_bars,
+    entry_gapped,
+    judged_entry,
+    reference_entry,
+    replay,
+    turned_barriers,
+)
 from .rules import barrier_half_points
 from .trade_exits import believed, left_inside
 from .types import I8, NO_TIME, Bool, CaseBatch, FinerBars, Paths, Resolved
@@ -34,9 +43,10 @@ from .types import I8, NO_TIME, Bool, CaseBatch, FinerBars, Paths, Resolved
 AT_ENTRY, AT_FILL, AT_EXIT = 0, 1, 2
 _ASKED = 3
 _BOTH = 3
+_DIRT = 1e-6  # half-points: of the same level on two grids
 _STOP, _TARGET, _LEVEL = 0, 1, 2
 _COPIED = (
-    *("first", "exit", "hit", "gap", "exit_touch"),
+    *("first", "exit", "hit", "gap", "entry", "exit_touch"),
     *("mfe", "mae", "drawdown", "mfe_bar", "mae_bar"),
 )
 
@@ -143,7 +153,7 @@ class _Work:
         for finer, mine in self._covered(rows, bar[rows], AT_ENTRY):
             found = self._replayed(finer, mine, bar[mine], batch.entry_time[mine])
             filled = found.first >= 0
-            self.kind[mine[filled]] = 0
+            self._fill(finer, mine[filled], found.entry[filled])
             self._continue(mine, bar[mine])
             self.open_at_fill[mine] = paths.skipped_touch[mine] & ~filled
             self.open_at_entry[mine] = found.skipped_touch
@@ -151,16 +161,24 @@ class _Work:
             self._adopt(finer, mine, bar[mine], found)
 
     def fills(self) -> None:
-        """Orders filled inside a bar whose other part could have touched."""
+        """Orders filled inside a bar whose other part could have touched, and stop entries filled
+        inside a bar: finer bars know whether their level was gapped over."""
         paths = self.paths
-        waiting = (self.kind > 0) & (paths.first > 0) & self.open_at_fill
-        rows = np.flatnonzero(paths.reached_end & waiting)
+        waiting = (self.kind > 0) & (paths.first > 0)
         bar = paths.first - 1
+        rows = np.flatnonzero(paths.reached_end & waiting)
+        asked = self.open_at_fill[rows]
+        stops = np.flatnonzero(~asked & (self.kind[rows] == STOP_ENTRY))
+        asked[stops] = self._filled_inside(rows[stops], bar[rows[stops]])
+        rows = rows[asked]
         for finer, mine in self._covered(rows, bar[rows], AT_FILL):
             opened = self.batch.market.candles.time[bar[mine]]
             found = self._replayed(finer, mine, bar[mine], opened)
             filled = found.first >= 0
             mine, found = mine[filled], take(found, np.flatnonzero(filled))
+            self._fill(finer, mine, found.entry)
+            gapped = entry_gapped(take(self.batch, mine), take(paths, mine))
+            self._continue(mine[gapped], bar[mine[gapped]])
             paths.skipped_touch[mine] = found.skipped_touch | self.open_at_entry[mine]
             self._adopt(finer, mine, bar[mine], found)
 
@@ -229,8 +247,14 @@ class _Work:
         """Shape (3, n): whether the judged bar of each row reaches stop, target and level."""
         candles = self.batch.market.candles
         return _reached(
-            take(self.batch, rows), bar, self.kind[rows], lambda side: _turned(candles, side)
+            self._cases(rows), bar, self.kind[rows], lambda side: _turned(candles, side)
         )
+
+    def _filled_inside(self, rows: I64, bar: I64) -> Bool:
+        """Whether the bar lies in the window and reaches the level of the order."""
+        inside_window = self.batch.market.candles.time[bar] >= self.batch.entry_time[rows]
+        result: Bool = inside_window & self._reached(rows, bar)[_LEVEL]
+        return result
 
     def _agrees(self, finer: FinerBars, rows: I64, bar: I64, at: I64) -> Bool:
         """Whether stop, target and level lie inside both the judged bar and its finer bars."""
@@ -249,9 +273,25 @@ class _Work:
         result: Bool = (self._reached(rows, bar) == fine).all(axis=0)
         return result
 
+    def _cases(self, rows: I64) -> CaseBatch:
+        """These cases with the entry that they are judged from, once they are filled."""
+        batch = take(self.batch, rows)
+        judged = judged_entry(batch, take(self.paths, rows))
+        return replace(batch, entry_price=np.where(self.kind[rows] > 0, batch.entry_price, judged))
+
+    def _fill(self, finer: FinerBars, rows: I64, entry: F64) -> None:
+        """Remember orders as filled, stop entries at these half-points of the finer bars where
+        those lie beyond the level."""
+        stops = self.kind[rows] == STOP_ENTRY
+        self.kind[rows] = 0
+        rows, price = rows[stops], entry[stops] * float(finer.point / self.batch.market.point)
+        level = scaled(self.batch.entry_price[rows], self.batch.market.point)
+        worse = self.batch.side[rows] * (price - level) > _DIRT
+        self.paths.entry[rows] = np.where(worse, price, level)
+
     def _on(self, finer: FinerBars, rows: I64) -> CaseBatch:
         """The cases on the finer bars: what is planned stays, whatever was filled."""
-        batch = take(self.batch, rows)
+        batch = self._cases(rows)
         market = replace(
             batch.market,
             candles=finer.candles,
@@ -294,7 +334,7 @@ class _Work:
         """What follows the bars of these entries, now that the bars themselves are read."""
         market = self.batch.market
         later = replace(
-            take(self.batch, rows),
+            self._cases(rows),
             entry_time=market.candles.time[bar] + market.bar_ns,
             entry_kind=self.kind[rows],
         )
@@ -351,8 +391,7 @@ class _Work:
     def _excursions(self, best: F64, worst: F64, fall: F64) -> None:
         """The whole half-points of the paths, from the same extremes."""
         rows = np.flatnonzero(np.isfinite(best))
-        entry = self.batch.side[rows] * self.batch.entry_price[rows]
-        half_points = np.rint(scaled(entry, self.batch.market.point))
+        half_points = np.rint(self.batch.side[rows] * self.paths.entry[rows])
         paths = self.paths
         paths.mfe[rows] = np.rint(np.maximum(best[rows] - half_points, 0)).astype(np.int64)
         paths.mae[rows] = np.rint(np.maximum(half_points - worst[rows], 0)).astype(np.int64)

@@ -98,6 +98,7 @@ class Flag(IntFlag):
     BAD_STOP_SIDE = 16384  # the stop lies on the profit side of the entry; ignored as a barrier
     RESOLVED_FINER = 32768  # what a bar left open was read from finer bars inside it
     EXIT_BAR_AMBIGUOUS = 65536  # the bar of a trade's exit touched a level that its fill is not at
+    ENTRY_GAP = 131072  # the bar opened beyond a stop entry: filled at the open
 
 
 class Status(IntEnum):
@@ -362,6 +363,7 @@ class Paths:
     n_expected: I64
     reached_end: Bool  # stored data passes the end of the window
     skipped_touch: Bool  # the part of the entry bar that was skipped could have touched
+    entry: F64  # half-points: the judged entry, of a stop entry that was gapped over the open
     exit_touch: I8  # touches of a trade's exit bar that its fill contradicts, bits as in `hit`
     resolved: Resolved | None = None  # None: no finer bars were there to ask
 
@@ -388,6 +390,9 @@ class Labels:
     coverage: F64
     flags: I32
     risk_price: F64  # initial risk as a price distance, NaN without an initial stop
+    judged_entry: (
+        F64  # what the result counts from: a fill, a signal's entry, a gapped order's open
+    )
 
 
 @dataclass(frozen=True, slots=True)

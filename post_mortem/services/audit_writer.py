@@ -152,7 +152,7 @@ def _audit_columns(judged: Judged, ids: I64) -> dict[str, Sequence[Any]]:
         "horizon": [batch.horizon[i] for i in rows.tolist()],
         "entry_time": bulk.time_column(batch.entry_time[rows]),
         "exit_time": bulk.time_column(labels.exit_time),
-        **_value_columns(batch.entry_price[rows], labels, judged.diagnosis),
+        **_value_columns(labels, judged.diagnosis),
         **_bar_columns(cases, judged.read),
         **_finer_columns(judged.read),
         "rule_id": [rules[i] for i in rule],
@@ -181,7 +181,7 @@ def row_values(
     return {
         "entry_time": bulk.time_column(cases.batch.entry_time[rows]),
         "exit_time": bulk.time_column(chosen.exit_time),
-        **_value_columns(cases.batch.entry_price[rows], chosen, diagnosis),
+        **_value_columns(chosen, diagnosis),
         **_bar_columns(cases, take(read, rows)),
         **_finer_columns(take(read, rows)),
         **_record_columns(chosen, diagnosis),
@@ -193,14 +193,12 @@ def row_values(
     }
 
 
-def _value_columns(
-    entry_price: F64, labels: Labels, diagnosis: Diagnosis
-) -> dict[str, Sequence[Any]]:
+def _value_columns(labels: Labels, diagnosis: Diagnosis) -> dict[str, Sequence[Any]]:
     return {
         "outcome": labels.outcome.tolist(),
         "shadow_outcome": _or_none(labels.shadow_outcome, labels.shadow_outcome > 0),
         "exit_reason": labels.exit_reason.tolist(),
-        "entry_price": entry_price.tolist(),
+        "entry_price": labels.judged_entry.tolist(),
         **_numbers(labels),
         "flags": labels.flags.tolist(),
         **_top_causes(diagnosis),

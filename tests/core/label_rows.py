@@ -64,8 +64,9 @@ def mirrored(row: Row) -> Row:
         if name in case:
             case[name] = turn(case[name])
     expect = dict(row.expect)
-    if "exit_price" in expect:
-        expect["exit_price"] = turn(expect["exit_price"])
+    for name in ("judged_entry", "exit_price"):
+        if name in expect:
+            expect[name] = turn(expect[name])
     return Row(row.name, bars, expect, case | {"side": -1}, row.minutes, row.flags)
 
 

@@ -24,6 +24,7 @@ class OraclePath:
     reached_end: bool = False
     skipped_touch: bool = False
     exit_touch: int = 0
+    entry: float = 0.0
 
 
 @dataclass
@@ -103,7 +104,7 @@ class Oracle:
         return self.fills(bar[1]) or self.fills(bar[2])
 
     def path(self) -> OraclePath:
-        path = OraclePath()
+        path = OraclePath(entry=float(self.entry))
         self._window(path)
         ordered = bool(self.row["entry_kind"]) and not self.row["is_trade"]
         if ordered and self._enter(path):
@@ -143,6 +144,7 @@ class Oracle:
                 continue
             if self.fills(self.bars.enter[i][0]):
                 path.first = i
+                self._fill_gap(path, self.bars.enter[i][0])
                 return False
             bar = self.bars.leave[i]
             if self.row["entry_kind"] == 1 and self.touches_stop(bar):
@@ -153,6 +155,13 @@ class Oracle:
             return False
         path.first = path.exit = -1
         return True
+
+    def _fill_gap(self, path: OraclePath, opened: int) -> None:
+        """A stop entry fills at an open beyond it; a target passed by then is none."""
+        if self.row["entry_kind"] == 2 and opened != self.entry:
+            self.entry, path.entry = Decimal(opened), float(opened)
+            if self.target is not None and self.side * (self.target - opened) <= 0:
+                self.target = None
 
     def _stopped_at_fill(self, path: OraclePath, i: int) -> None:
         path.first = path.exit = path.mfe_bar = path.mae_bar = i

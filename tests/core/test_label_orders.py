@@ -87,6 +87,34 @@ ORDERS = [
         flags=Flag.NOT_FILLED,
     ),
     Row(
+        "a stop entry that a bar opens beyond fills at its open; risk stays as planned",
+        [F, (110, 112, 109, 111), (111, 125, 110, 120), F],
+        {"outcome": SUCCEEDED, "exit_time": at(2), "r": 1.5, "risk_price": 10.0}
+        | {"judged_entry": 110.0, "mfe_r": 1.5, "mae_r": 0.1},
+        case=dict(STOP_ENTRY),
+        flags=Flag.ENTRY_GAP,
+    ),
+    Row(
+        "gapped over and stopped: it lost more than was planned",
+        [F, (110, 112, 109, 111), (111, 112, 95, 96), F],
+        {"outcome": FAILED, "exit_reason": ExitReason.SL, "r": -1.5},
+        case=dict(STOP_ENTRY),
+        flags=Flag.ENTRY_GAP,
+    ),
+    Row(
+        "gapped over with its target: that is no target any more",
+        [F, (130, 131, 119, 120), (120, 121, 119, 120), F],
+        {"outcome": FAILED, "exit_reason": ExitReason.TIME, "r": -3.0, "mfe_r": 0.1},
+        case=dict(STOP_ENTRY),
+        flags=Flag.ENTRY_GAP,
+    ),
+    Row(
+        "a bar that opens at the stop entry fills it there",
+        [F, (105, 106, 104, 105), (105, 125, 104, 120), F],
+        {"outcome": SUCCEEDED, "r": 2.0, "judged_entry": 105.0},
+        case=dict(STOP_ENTRY),
+    ),
+    Row(
         "filled in the last bar: no bar is left, the fill bar's close ends it",
         [F, F, F, (100, 107, 99, 107)],
         {"outcome": SUCCEEDED, "exit_reason": ExitReason.TIME, "r": 0.2, "mfe_r": NAN},

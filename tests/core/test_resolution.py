@@ -270,6 +270,19 @@ def test_a_limit_that_filled_inside_a_bar(rows: list[Any], outcome: str) -> None
     assert not found.flags[0] & Flag.ENTRY_BAR_AMBIGUOUS
 
 
+def test_a_stop_entry_that_is_gapped_over_inside_a_bar() -> None:
+    """At 110 in the second minute instead of 105, beyond the target of one of the two."""
+    rows = [FLAT, (110, 111, 108, 110), (110, 110, 104, 106), FLAT, FLAT]
+    later = [(100, 126, 99, 120), *[FLAT] * 4]
+    plan = {"entry_price": 105.0, "entry_kind": 2, "stop_price": 95.0, "minutes": 10}
+    for target, outcome, r in ((125.0, Outcome.SUCCEEDED, 1.5), (109.0, Outcome.FAILED, -1.0)):
+        paths, found = judged(split(rows + later), signal(**plan | {"target_price": target}))
+        assert found.outcome[0] == outcome
+        assert (found.judged_entry[0], found.r[0]) == (110.0, r)
+        assert found.flags[0] & Flag.ENTRY_GAP
+        assert paths.entry[0] == 220
+
+
 def test_a_limit_sent_inside_the_bar_that_could_have_filled_before() -> None:
     # The level was reached before the order was sent, and never again.
     rows = [(102, 102, 99, 102), *[(102, 103, 101, 102)] * 4]
@@ -335,6 +348,7 @@ def test_finer_bars_give_what_the_finer_series_gives(seed: int, quotes: bool) ->
     limits = (open_ones.entry_kind == LIMIT) & (resolved.hit == 1)
     certain = limits & (resolved.resolved.exit_time == NO_TIME) & (resolved.first == resolved.exit)
     same = (resolved.hit == truth.hit) & ((resolved.first < 0) == (truth.first < 0))
+    same &= resolved.entry == truth.entry
     wrong = np.flatnonzero(truth.reached_end & ~certain & ~same)
     assert not wrong.size, [rows[i] for i in wrong[:3].tolist()]
     decided = np.flatnonzero(resolved.resolved.exit_time != NO_TIME)

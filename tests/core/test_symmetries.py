@@ -57,9 +57,10 @@ def test_higher_prices_same_labels(seed: int, quotes: bool, points: int) -> None
         target=np.where(one.target == NO_TARGET, NO_TARGET, one.target + by),
         **{name: getattr(one, name) + points for name in PRICES},
     )
-    same_paths(replay(one), replay(higher))
+    same_paths(replay(one), replay(higher), but=("entry",))
+    np.testing.assert_allclose(replay(one).entry + by, replay(higher).entry)
     a, b = labelled(one), labelled(higher)
-    same_labels(a, b, but=("exit_price", "pnl_pct"))
+    same_labels(a, b, but=("judged_entry", "exit_price", "pnl_pct"))
     np.testing.assert_allclose(a.exit_price + points, b.exit_price)
 
 

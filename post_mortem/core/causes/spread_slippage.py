@@ -128,12 +128,13 @@ def _paper(context: Context, rows: Bool) -> tuple[F64, F64]:
 
 
 def _paper_entry(context: Context) -> F64:
-    """The requested price; without one the fill less half the spread; a signal's own entry."""
+    """The requested price; without one the fill less half the spread; of a signal the entry it is
+    judged from."""
     batch = context.batch
     half_spread = _spread_at(context, context.life.first) / 2
     unasked = batch.fill_entry - batch.side * np.nan_to_num(half_spread)
     wanted = np.where(np.isfinite(batch.requested_entry), batch.requested_entry, unasked)
-    return np.where(batch.is_trade & np.isfinite(wanted), wanted, batch.entry_price)
+    return np.where(batch.is_trade & np.isfinite(wanted), wanted, context.labels.judged_entry)
 
 
 def _spread_at(context: Context, bar: I64) -> F64:
