@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading.core.candles import F64, I64, Candles, mirror
-from trading.core.sessions import expected_bars
+from trading.core.sessions import expected_bars, grid_offsets
 from trading.core.units import scaled, to_half_points, to_prices
 
 from .batches import take
@@ -147,14 +147,14 @@ def _windows(batch: CaseBatch) -> _Window:
     last = np.searchsorted(time, last_open, side="right").astype(np.int64) - 1
     last = np.where(known, np.maximum(last, first - 1), first - 1)
     data_end = int(time[-1]) + bar_ns if time.size else NO_TIME
-    offset = int(time[0]) % bar_ns if time.size else 0
     opens_by = np.where(known, last_open + 1, batch.entry_time)
+    grid = grid_offsets(time, bar_ns, batch.entry_time, opens_by)
     return _Window(
         first=first,
         last=last,
         inside=np.where(container == first, -1, container),
         n_bars=last - first + 1,
-        n_expected=expected_bars(market.kind, bar_ns, batch.entry_time, opens_by, offset),
+        n_expected=expected_bars(market.kind, bar_ns, batch.entry_time, opens_by, grid),
         reached_end=known & (np.where(trade, data_end > end, data_end >= end)),
     )
 

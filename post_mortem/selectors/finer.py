@@ -90,8 +90,7 @@ def _filled(market: Market, candles: Candles, length: int, opens: I64) -> Bool:
     """Which bars have every finer bar that the market's hours allow."""
     start, stop = (np.searchsorted(candles.time, t) for t in (opens, opens + market.bar_ns))
     count = stop - start
-    offset = int(opens[0]) % length if opens.size else 0
-    expected = expected_bars(market.kind, length, opens, opens + market.bar_ns, offset)
+    expected = expected_bars(market.kind, length, opens, opens + market.bar_ns, opens)
     expected = np.where(expected == UNKNOWN_BARS, market.bar_ns // length, expected)
     first = candles.time[np.minimum(start, max(len(candles) - 1, 0))] if len(candles) else opens
     aligned = (first - opens) % length == 0

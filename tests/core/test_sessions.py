@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from trading.core.sessions import (
     expected_bars,
+    grid_offsets,
     is_open,
     local_times,
     session_bits,
@@ -137,3 +138,52 @@ def test_nothing_in_nothing_out() -> None:
     assert is_open("fx", none).size == 0
     assert session_bits(none).size == 0
     assert expected_bars("fx", NS_PER_DAY, none, none).size == 0
+
+
+def new_york_days(bar_ns: int) -> np.ndarray:
+    """Opens of every bar of 2024 where days begin at 17:00 New York."""
+    days = dt.date(2024, 1, 1), dt.date(2025, 1, 1)
+    zone, opens = ZoneInfo("America/New_York"), []
+    for day in range(days[0].toordinal(), days[1].toordinal()):
+        at = dt.datetime.combine(dt.date.fromordinal(day), dt.time(17), zone)
+        first = int(at.timestamp()) * NS_PER_SECOND
+        opens += range(first, first + NS_PER_DAY, bar_ns)
+    time = np.unique(np.array(opens, np.int64))
+    return time[is_open("fx", time)]
+
+
+@pytest.mark.parametrize("hours", [4, 24])
+def test_long_bars_are_expected_where_their_season_has_them(hours: int) -> None:
+    """Whole windows of a year are covered, whatever the season of the first bar that is stored,
+    and those with a bar missing are not."""
+    bar_ns = hours * NS_PER_HOUR
+    time = new_york_days(bar_ns)
+    start = np.arange(utc("2024-01-10"), utc("2024-12-10"), 7 * NS_PER_HOUR // 2)
+    for length in (5 * NS_PER_HOUR, 24 * NS_PER_HOUR, 7 * NS_PER_DAY):
+        stop = start + length
+        expected = expected_bars("fx", bar_ns, start, stop, grid_offsets(time, bar_ns, start, stop))
+        present = np.searchsorted(time, stop) - np.searchsorted(time, start)
+        assert (present >= expected).all()
+        assert (present - expected <= 1).all()
+        assert (present == expected).mean() > 0.95
+        one_for_all = expected_bars("fx", bar_ns, start, stop, int(time[0]))
+        assert (present < one_for_all).any()
+
+
+def test_a_window_asks_its_own_bars_for_the_grid() -> None:
+    hour = NS_PER_HOUR
+    time = np.array([2, 6, 105, 109], np.int64) * hour
+    cases = {  # window: grid
+        (2, 9): 2,  # the bar that opens there
+        (3, 9): 2,  # the bar around its start
+        (10, 108): 1,  # the first in it
+        (10, 104): 0,  # none
+        (104, 104): 0,
+        (112, 120): 1,
+        (113, 120): 0,
+        (0, 2): 0,  # the bar at its end is not in it
+    }
+    start, stop = np.array(list(cases), np.int64).T * hour
+    found = grid_offsets(time, 4 * hour, start, stop)
+    assert (found // hour).tolist() == list(cases.values())
+    assert grid_offsets(time[:0], 4 * hour, start, stop).tolist() == [0] * len(cases)

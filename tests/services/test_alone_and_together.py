@@ -3,7 +3,7 @@ and elsewhere from its export, every audit is the same."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -232,3 +232,44 @@ def test_weeks_without_volume_leave_the_others_theirs(account: Account) -> None:
     records = [read_record(bytes(found[s.pk, "4H"].record)) for s in signals]
     blind = [any("volume" in f.missing for f in record.findings) for record in records]
     assert blind == [False, True, True, True, False, False]
+
+
+# --- bars that follow their market's clock -------------------------------------------------------
+
+
+def server_hours(instrument: Instrument, missing: datetime | None = None) -> None:
+    """Four-hour bars of a server whose day ends with New York's: an hour earlier from 10 March."""
+    winter = opens(datetime(2024, 2, 4, 22, tzinfo=UTC), 34.5, "4h")
+    time = np.append(winter, opens(datetime(2024, 3, 10, 21, tzinfo=UTC), 40, "4h"))
+    if missing is not None:
+        time = time[time != utc_ns(missing)]
+    store(instrument, time, quiet(time), "4h")
+
+
+def test_long_bars_are_complete_after_the_clocks_were_changed(
+    account: Account, instrument: Instrument
+) -> None:
+    server_hours(instrument)
+    entry = datetime(2024, 4, 3, 1, 30, tzinfo=UTC)
+    fields: dict[str, Any] = {"timeframe": "4h", "stop_loss": None, "take_profit": None}
+    signal = make_signal(account, instrument, time=entry, **fields)
+    make_trade(signal, exit_price=Decimal("1.101"), closed_at=entry + timedelta(hours=5))
+    make_signal(account, instrument, time=datetime(2024, 2, 6, 2, tzinfo=UTC), **fields)
+    friday = make_signal(account, instrument, time=datetime(2024, 3, 8, 19, tzinfo=UTC), **fields)
+    make_trade(friday, exit_price=Decimal("1.101"), closed_at=friday.time + timedelta(hours=2))
+    found = same_everywhere()
+    for horizon in ("24H", "7D", "TRADE"):
+        assert found[signal.pk, horizon].coverage == 1.0
+        assert found[signal.pk, horizon].get_outcome_display() in ("neutral", "succeeded")
+    # Left before the next bar, which opens in summer: no bar was expected in between.
+    assert found[friday.pk, "TRADE"].coverage is None
+    assert found[friday.pk, "TRADE"].get_outcome_display() == "succeeded"
+
+
+def test_a_bar_that_is_missing_after_the_clocks_were_changed_is_missed(
+    account: Account, instrument: Instrument
+) -> None:
+    server_hours(instrument, missing=datetime(2024, 4, 3, 9, tzinfo=UTC))
+    entry = datetime(2024, 4, 3, 1, tzinfo=UTC)
+    signal = make_signal(account, instrument, time=entry, timeframe="4h")
+    assert same_everywhere()[signal.pk, "24H"].coverage == pytest.approx(5 / 6)

@@ -130,17 +130,46 @@ def is_open(kind: str, times: I64) -> NDArray[np.bool_]:
     return times >= opened[np.maximum(index, 0)]
 
 
-def expected_bars(kind: str, bar_ns: int, start: I64, stop: I64, offset: int = 0) -> I64:
+def grid_offsets(time: I64, bar_ns: int, start: I64, stop: I64) -> I64:
+    """Where on the grid of `bar_ns` the bars of each window [start, stop) open, shape (m,).
+
+    `time`: opens of the stored bars. Told by the bar at the start of the window or around it, else
+    by the first one in it, and 0 without any: long bars follow their market's clock, which is
+    changed twice a year, so bars of another season say nothing.
+    """
+    if not time.size:
+        return np.zeros(start.shape, np.int64)
+    after = np.searchsorted(time, start)
+    next_open = time[np.minimum(after, time.size - 1)]
+    before = time[np.maximum(after - 1, 0)]
+    around = (after > 0) & (before + bar_ns > start) & (next_open != start)
+    inside = (next_open >= start) & (next_open < np.maximum(stop, start + 1))
+    return np.where(around, before, np.where(inside, next_open, 0)) % bar_ns
+
+
+def expected_bars(kind: str, bar_ns: int, start: I64, stop: I64, offset: int | I64 = 0) -> I64:
     """How many bars open in [start, stop) while the market trades.
 
-    `start`, `stop`: ns UTC, shape (m,); `offset`: open of any bar, which fixes the grid.
-    UNKNOWN_BARS (-1) for a kind whose hours are not known.
+    `start`, `stop`: ns UTC, shape (m,); `offset`: open of any bar, which fixes the grid, one for
+    all or one a window (`grid_offsets`). UNKNOWN_BARS (-1) for a kind whose hours are not known.
     """
     if kind not in ("fx", "metal", "crypto"):
         return np.full(start.shape, UNKNOWN_BARS, np.int64)
     if start.size == 0:
         return np.zeros(0, np.int64)
     stop = np.maximum(stop, start)
+    grids = np.broadcast_to(np.asarray(offset) % bar_ns, start.shape)
+    first = int(grids[0])
+    if (grids == first).all():
+        return _expected_on(kind, bar_ns, start, stop, first)
+    result = np.zeros(start.shape, np.int64)
+    for grid in np.unique(grids).tolist():
+        rows = grids == grid
+        result[rows] = _expected_on(kind, bar_ns, start[rows], stop[rows], grid)
+    return result
+
+
+def _expected_on(kind: str, bar_ns: int, start: I64, stop: I64, offset: int) -> I64:
 
     def opens_before(times: I64) -> I64:
         return -((offset - times) // bar_ns)

@@ -15,7 +15,6 @@ from trading.core.errors import FileError
 from trading.core.instruments import InstrumentSpec
 from trading.core.sessions import UNKNOWN_BARS, expected_bars
 from trading.core.types import (
-    NS_PER_DAY,
     NS_PER_HOUR,
     NS_PER_MINUTE,
     NS_PER_SECOND,
@@ -203,8 +202,7 @@ def _report_gaps(time: I64, line: I64, bar_ns: int, kind: str, log: ProblemLog) 
         return None
     if not at.size:
         return 0
-    offset = int(time[0] % bar_ns) if bar_ns <= NS_PER_DAY else int(time[0])
-    missing = expected_bars(kind, bar_ns, time[at] + 1, time[at + 1], offset)
+    missing = expected_bars(kind, bar_ns, time[at] + 1, time[at + 1], time[at])
     if (missing == UNKNOWN_BARS).any():
         return None
     gaps = np.flatnonzero(missing > 0)

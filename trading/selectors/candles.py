@@ -25,7 +25,7 @@ from trading.core.candles import (
     unpack,
 )
 from trading.core.errors import OperatorError
-from trading.core.sessions import UNKNOWN_BARS, expected_bars
+from trading.core.sessions import UNKNOWN_BARS, expected_bars, grid_offsets
 from trading.core.types import NS_PER_DAY, NS_PER_HOUR, SeriesKind, timeframe_ns
 from trading.models import CandleChunk, CandleSeries, Desk, Instrument
 
@@ -247,8 +247,8 @@ def coverage(series: CandleSeries, start: I64, end: I64) -> tuple[F64, NDArray[n
     bar_ns = timeframe_ns(series.timeframe)
     times = load_candles(series, int(start.min()) - bar_ns, int(end.max())).time
     present = np.searchsorted(times, end) - np.searchsorted(times, start)
-    offset = int(times[0] % bar_ns) if times.size else 0
-    expected = expected_bars(series.instrument.kind, bar_ns, start, end, offset)
+    grid = grid_offsets(times, bar_ns, start, end)
+    expected = expected_bars(series.instrument.kind, bar_ns, start, end, grid)
     spans = (_ns(series, "first_time") <= start) & (_ns(series, "last_time") + bar_ns >= end)
     known = expected != UNKNOWN_BARS
     share = np.where(expected > 0, present / np.maximum(expected, 1), np.where(spans, 1.0, 0.0))
