@@ -6,15 +6,21 @@ import sys
 
 from config.env import BadSetting
 
+FAILED = 1
 BAD_INPUT = 2
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    from django.core.management import execute_from_command_line
 
     try:
+        from django.core.management import execute_from_command_line
+
         execute_from_command_line(sys.argv)
+    except KeyboardInterrupt:
+        # Before a command began its work, or after: within it the command says what was kept.
+        sys.stderr.write("Stopped.\n")
+        sys.exit(FAILED)
     except BadSetting as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(BAD_INPUT)

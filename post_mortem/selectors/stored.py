@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from django.db.models import QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from post_mortem.core.types import Bool
+from post_mortem.core.types import Bool, Outcome
 from post_mortem.models import AuditRCA, InsightAudit
 from trading.core.candles import I64
 from trading.core.types import SIGNAL_HORIZONS, Horizon
@@ -103,6 +103,17 @@ def audits_to_narrate_again(selection: Selection) -> list[int]:
         .order_by("pk")
         .values_list("pk", flat=True)
     )
+
+
+def audits_not_narrated(selection: Selection) -> list[int]:
+    """Audits of the selection that call for a narrative and have none of their evidence: a run was
+    stopped between the two."""
+    audits = InsightAudit.objects.filter(signal__in=selection.signals().values("pk"))
+    told = InsightAudit.objects.filter(signal=OuterRef("signal"), analysis__isnull=False)
+    judged = Q(outcome__in=(Outcome.SUCCEEDED, Outcome.FAILED, Outcome.NEUTRAL))
+    untold = Q(analysis=None) & (Q(horizon=Horizon.TRADE) | judged & ~Exists(told))
+    outdated = Q(analysis__isnull=False) & ~Q(analysis__evidence_hash=F("evidence_hash"))
+    return list(audits.filter(untold | outdated).order_by("pk").values_list("pk", flat=True))
 
 
 def stale_signals(audits: QuerySet[InsightAudit]) -> list[tuple[int, int]]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from post_mortem.jobs import work_once
-from post_mortem.models import AutopsyJob, InsightAudit
+from post_mortem.models import AutopsyJob, InsightAudit, TradeAnalysis
 from post_mortem.services.audits import run_autopsy
 from post_mortem.services.requests import request_rerun
 from trading.core.errors import NotFoundError, UserError
@@ -22,6 +23,7 @@ from .factories import (
     make_candles,
     make_instrument,
     make_signal,
+    make_trade,
     walk,
 )
 
@@ -50,6 +52,31 @@ def test_a_dry_run_says_what_it_would_do(account: Account, instrument: Instrumen
     call_command("run_autopsy", "--dry-run", "--horizons", "4H", stdout=out)
     assert "1 audits: 1 would be new" in out.getvalue()
     assert "narratives" not in out.getvalue()
+
+
+def test_what_an_interrupted_run_left_is_narrated_by_the_next(
+    account: Account, instrument: Instrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_candles(instrument, walk(BARS))
+    make_signal(account, instrument, time=ENTRY)
+    traded = make_signal(account, instrument, time=ENTRY + timedelta(hours=1))
+    make_trade(traded)
+
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    command = "post_mortem.management.commands.run_autopsy.narrate_audits"
+    with monkeypatch.context() as patched:
+        patched.setattr(command, interrupted)
+        with pytest.raises(CommandError, match="narratives written before are kept"):
+            call_command("run_autopsy", stdout=StringIO())
+    audits = InsightAudit.objects.count()
+    assert (audits, TradeAnalysis.objects.count()) == (9, 0)
+    call_command("run_autopsy", stdout=StringIO())
+    assert (InsightAudit.objects.count(), TradeAnalysis.objects.count()) == (audits, 2)
+    out = StringIO()
+    call_command("run_autopsy", "--json", stdout=out)
+    assert json.loads(out.getvalue())["narratives"] == 0
 
 
 # --- what makes an audit stale --------------------------------------------------------------------

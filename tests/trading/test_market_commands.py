@@ -17,7 +17,7 @@ from django.db import connections
 from tests.trading.candle_texts import lines, text
 from trading.core.errors import FileError, OperatorError, Problem, RetryLaterError
 from trading.management.base import InquestCommand, Summary, error_as_dict, error_lines
-from trading.models import CandleSeries, NewsEvent
+from trading.models import CandleSeries, ImportBatch, NewsEvent
 
 pytestmark = pytest.mark.django_db
 
@@ -120,7 +120,7 @@ def test_news_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 class Sample(InquestCommand):
     requires_system_checks: Any = []
-    error: Exception | None = None
+    error: BaseException | None = None
     found = 0
 
     def run(self, **options: Any) -> Summary:
@@ -148,6 +148,37 @@ def test_the_type_of_an_error_decides_the_status(error: Exception, expected: int
     with pytest.raises(CommandError) as caught:
         call_command(command)
     assert caught.value.returncode == expected
+
+
+def test_an_interrupt_is_a_failure_that_says_what_was_kept() -> None:
+    out = StringIO()
+    command = Sample(stdout=out, stderr=StringIO())
+    command.error = KeyboardInterrupt()
+    with pytest.raises(CommandError) as caught:
+        call_command(command, "--json")
+    assert caught.value.returncode == 1
+    assert str(caught.value) == "Stopped. Nothing was stored. [interrupted]"
+    assert json.loads(out.getvalue())["code"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("trading.services.candle_imports._store", "Stopped. Nothing was stored. [interrupted]"),
+        (
+            "trading.services.candle_imports.ImportResult.as_dict",
+            "Stopped. Stored before that, as a whole: EURUSD_M1.csv (import {}). [interrupted]",
+        ),
+    ],
+)
+def test_an_interrupted_import_says_whether_it_was_stored(
+    bars: Path, capsys: pytest.CaptureFixture[str], where: str, said: str
+) -> None:
+    with mock.patch(where, side_effect=KeyboardInterrupt):
+        code, out, err = status(capsys, "import_ohlcv", str(bars))
+    last = ImportBatch.objects.last()
+    assert (code, out, err) == (1, "", said.format(last.pk if last else "") + "\n")
+    assert CandleSeries.objects.exists() == (last is not None)
 
 
 def test_findings_can_fail_after_the_summary() -> None:

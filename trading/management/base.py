@@ -7,7 +7,8 @@ stdout), draws progress on stderr when that is a terminal, and turns errors into
     0  done        1  failed (an operator's or a passing trouble)        2  bad input
 
 Errors go to stderr, one line each: `file, line N: detail [code]`. With `--json` the same errors
-are one JSON object on stdout, so a program reads stdout alone.
+are one JSON object on stdout, so a program reads stdout alone. An interrupt (Ctrl-C) is a failure
+that says what was kept.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
-from trading.core.errors import FileError, InquestError, Problem, UserError
+from trading.core.errors import FileError, InquestError, OperatorError, Problem, UserError
 
 Summary = Mapping[str, object]
 
@@ -80,6 +81,10 @@ class InquestCommand(BaseCommand):
         """The summary as text for people; override for anything but `name: value` lines."""
         return (f"{name.replace('_', ' ')}: {_shown(value)}" for name, value in summary.items())
 
+    def kept(self) -> str:
+        """What is left of a run that was interrupted. Override where that may be something."""
+        return "Nothing was stored."
+
     def exit_status(self, summary: Summary) -> int:
         """0, or 1 when the work was done and what it found counts as a failure."""
         return 0
@@ -99,6 +104,9 @@ class InquestCommand(BaseCommand):
             summary = self.run(**options)
         except InquestError as error:
             self._fail(error, as_json=options["json"])
+        except KeyboardInterrupt:
+            stopped = OperatorError("interrupted", f"Stopped. {self.kept()}")
+            self._fail(stopped, as_json=options["json"])
         if options["json"]:
             self.stdout.write(json.dumps(summary, default=str, allow_nan=False))
         else:

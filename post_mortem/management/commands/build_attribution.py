@@ -55,6 +55,9 @@ class Command(InquestCommand):
                     bar.advance()
         return {"reports": reports, "verify": options["verify"]}
 
+    def kept(self) -> str:
+        return "Reports fitted before are kept; the same command again does the rest."
+
     def _one(self, account: Account, horizon: str, options: dict[str, Any]) -> dict[str, object]:
         name = {"account": account.name, "account_id": account.pk}
         if options["verify"]:

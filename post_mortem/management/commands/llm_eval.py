@@ -67,6 +67,9 @@ class Command(InquestCommand):
                 found.append(evaluated.as_dict())
         return found[0] if len(found) == 1 else {"models": found}
 
+    def kept(self) -> str:
+        return "Nothing was graded; what was asked until then is paid for."
+
     def exit_status(self, summary: Summary) -> int:
         return 1 if any(one["failed_gates"] for one in _every(summary)) else 0
 

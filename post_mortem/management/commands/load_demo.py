@@ -76,6 +76,11 @@ class Command(InquestCommand):
             "password": None if user else demo_password(),
         }
 
+    def kept(self) -> str:
+        if not Account.objects.filter(desk__is_demo=True).exists():
+            return "Nothing was stored."
+        return "The simulated desk is kept; the same command again does the rest."
+
     def _narrate(self, account: Account) -> int:
         ids = list(InsightAudit.objects.filter(account=account).values_list("pk", flat=True))
         # One narrative a signal is enough of a measure for a bar.

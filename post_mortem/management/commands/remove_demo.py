@@ -7,6 +7,7 @@ from typing import Any
 
 from post_mortem.services.demo import remove_demo
 from trading.management.base import InquestCommand, Summary
+from trading.models import Desk
 
 
 class Command(InquestCommand):
@@ -14,6 +15,10 @@ class Command(InquestCommand):
 
     def run(self, **options: Any) -> Summary:
         return remove_demo()
+
+    def kept(self) -> str:
+        left = Desk.objects.filter(is_demo=True).exists()
+        return "Nothing was removed." if left else "The simulated desk is gone."
 
     def lines(self, summary: Summary) -> Iterable[str]:
         if not summary["desks"]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from post_mortem.models import InsightAudit, RecommendationTracking
 from post_mortem.selectors.case_rows import Selection, count_cases
-from post_mortem.selectors.stored import audits_to_narrate_again, stale_signals
+from post_mortem.selectors.stored import audits_not_narrated, audits_to_narrate_again, stale_signals
 from post_mortem.services.audits import checked_horizons, run_autopsy
 from post_mortem.services.impact import judge_recommendations
 from post_mortem.services.llm_ledger import llm_config
@@ -62,8 +62,9 @@ class Command(InquestCommand):
             )
         summary = done.as_dict()
         if not options["dry_run"] and not options["skip_rca"]:
-            summary["narratives"] = self._narrate(done.changed_ids, force=False)
-            summary["narratives_worded"] = self._word(done.changed_ids)
+            due = sorted({*done.changed_ids, *audits_not_narrated(selection)})
+            summary["narratives"] = self._narrate(due, force=False)
+            summary["narratives_worded"] = self._word(due)
         if options["retry_narratives"] and not options["dry_run"]:
             again = audits_to_narrate_again(selection)
             summary["narratives_retried"] = self._narrate(again, force=True)
@@ -71,6 +72,12 @@ class Command(InquestCommand):
         if not options["dry_run"]:
             summary["verdicts_written"] = _judge()
         return summary
+
+    def kept(self) -> str:
+        return (
+            "Audits and narratives written before are kept (a dry run writes none); the same "
+            "command again does the rest."
+        )
 
     def _narrate(self, audit_ids: Sequence[int], *, force: bool) -> int:
         with self.progress(len(audit_ids), "narratives") as bar:

@@ -11,6 +11,7 @@ from django.core.management.base import CommandParser
 from trading.importers.news import NewsOptions
 from trading.importers.sources import ENCODINGS, file_at
 from trading.management.base import InquestCommand, Summary, warning_line
+from trading.management.interrupted import imports_since, newest_import
 from trading.services.news import import_news
 
 
@@ -31,7 +32,10 @@ class Command(InquestCommand):
             "--dry-run", action="store_true", help="read and check, show what would change"
         )
 
+    _before: int | None = None
+
     def run(self, **options: Any) -> Summary:
+        self._before = newest_import()
         given = NewsOptions(
             tz=options["tz"],
             year=options["year"],
@@ -44,6 +48,9 @@ class Command(InquestCommand):
             )
             bar.advance()
         return result
+
+    def kept(self) -> str:
+        return imports_since(self._before)
 
     def lines(self, summary: Summary) -> Iterator[str]:
         preview: Any = summary["preview"]

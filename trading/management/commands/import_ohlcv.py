@@ -13,6 +13,7 @@ from trading.importers.candle_files import FORMATS
 from trading.importers.contract import ReadOptions
 from trading.importers.sources import ENCODINGS, file_at
 from trading.management.base import InquestCommand, Summary, warning_line
+from trading.management.interrupted import imports_since, newest_import
 from trading.services.candle_imports import ImportRequest, import_candles
 
 
@@ -46,7 +47,10 @@ class Command(InquestCommand):
             "--dry-run", action="store_true", help="read and check, show what would change"
         )
 
+    _before: int | None = None
+
     def run(self, **options: Any) -> Summary:
+        self._before = newest_import()
         paths = [*options["files"], *options["csv"]]
         request = ImportRequest(
             options=ReadOptions(
@@ -67,6 +71,9 @@ class Command(InquestCommand):
         files = [file_at(path) for path in paths]
         with self.progress(len(files), "files") as bar:
             return import_candles(files=files, request=request, on_file=bar.advance).as_dict()
+
+    def kept(self) -> str:
+        return imports_since(self._before)
 
     def lines(self, summary: Summary) -> Iterator[str]:
         files: Any = summary["files"]

@@ -11,6 +11,7 @@ from trading.importers.signals import COLUMNS
 from trading.importers.trades_contract import TradeOptions
 from trading.management import owned
 from trading.management.base import InquestCommand, Summary
+from trading.management.interrupted import imports_since, newest_import
 from trading.services.signals import import_signals
 
 
@@ -28,7 +29,10 @@ class Command(InquestCommand):
             help="account, made if it is missing; default: the only one",
         )
 
+    _before: int | None = None
+
     def run(self, **options: Any) -> Summary:
+        self._before = newest_import()
         given = TradeOptions(
             tz=options["tz"],
             date_order=options["date_order"],
@@ -36,6 +40,9 @@ class Command(InquestCommand):
             partial=options["skip_bad_rows"],
         )
         return owned.import_file(self, "signals", import_signals, given, options)
+
+    def kept(self) -> str:
+        return imports_since(self._before)
 
     def lines(self, summary: Summary) -> Iterator[str]:
         values: Any = summary

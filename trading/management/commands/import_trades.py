@@ -12,6 +12,7 @@ from trading.importers.trades_columns import FIELDS, parse_mapping
 from trading.importers.trades_contract import TradeOptions
 from trading.management import owned
 from trading.management.base import InquestCommand, Summary
+from trading.management.interrupted import imports_since, newest_import
 from trading.services.trades import import_trades
 
 
@@ -40,7 +41,10 @@ class Command(InquestCommand):
         parser.add_argument("--timeframe", help="timeframe traded on, like 5m or 1h")
         parser.add_argument("--dialect", choices=("decimal-comma",), help="1,2345 means 1.2345")
 
+    _before: int | None = None
+
     def run(self, **options: Any) -> Summary:
+        self._before = newest_import()
         given = TradeOptions(
             tz=options["tz"],
             format=options["format"],
@@ -54,6 +58,9 @@ class Command(InquestCommand):
             partial=options["skip_bad_rows"],
         )
         return owned.import_file(self, "trades", import_trades, given, options)
+
+    def kept(self) -> str:
+        return imports_since(self._before)
 
     def lines(self, summary: Summary) -> Iterator[str]:
         values: Any = summary

@@ -23,14 +23,20 @@ class Command(InquestCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("import_id", nargs="?", type=int, metavar="IMPORT")
 
+    _import_id: int | None = None
+
     def run(self, **options: Any) -> Summary:
-        import_id = options["import_id"]
+        self._import_id = import_id = options["import_id"]
         if import_id is None:
             kept = ImportBatch.objects.filter(status=ImportBatch.Status.DONE)
             some = kept.select_related("account", "desk").defer("undo_data")[:_LISTED]
             return {"imports": [_row(batch) for batch in some], "kept": kept.count()}
         counts = undo_import(batch_id=import_id, user=None)
         return {"import": _row(ImportBatch.objects.get(pk=import_id)), **counts}
+
+    def kept(self) -> str:
+        undone = ImportBatch.objects.filter(pk=self._import_id, status=ImportBatch.Status.UNDONE)
+        return "The import was taken back before that." if undone else "Nothing was taken back."
 
     def lines(self, summary: Summary) -> Iterator[str]:
         values: Any = summary
