@@ -62,6 +62,18 @@ def reason_of(judged: Judged) -> Reason | None:
     return _left_open(judged)
 
 
+def why_no_r(outcome: int, flags: int, *, has_stop: bool, has_final: bool = False) -> str:
+    """Why a result, or how far a trade went, is not known in R. `has_stop`: an initial stop is
+    known; `has_final`: the one it had at the exit is."""
+    if not has_stop:
+        return "only the final stop is known" if has_final else "no initial stop"
+    if flags & Flag.BAD_STOP_SIDE:
+        return "the stop lies on the profit side of the entry"
+    if outcome in (Outcome.NEEDS_REVIEW, Outcome.PENDING):
+        return "not judged"
+    return "the entry order never filled" if flags & Flag.NOT_FILLED else "not known"
+
+
 def minutes(timeframe: str) -> str:
     """A timeframe as people write it: 5m is 5 min."""
     try:

@@ -157,7 +157,7 @@ def _score(sheet: Sheet) -> Iterator[str]:
     now = score["now"]
     if not now["n"]:
         return iter(())
-    told = [f"Won {now['won']}, lost {now['lost']}, flat {now['flat']}"]
+    told = [_won(score)]
     if now["best_r"] is not None:
         best, worst = display.r_multiple(now["best_r"]), display.r_multiple(now["worst_r"])
         told.append(f"Best trade {best}, worst {worst}")
@@ -168,6 +168,16 @@ def _score(sheet: Sheet) -> Iterator[str]:
     if score["net"]:
         told.append(f"Net {display.money(float(score['net']['amount']), score['net']['currency'])}")
     return _items(told)
+
+
+def _won(score: Mapping[str, Any]) -> str:
+    """Counted in R; where no trade has R, by the money where that is known."""
+    now, net = score["now"], score["net"] or {}
+    if now["total_r"] is not None:
+        return f"Won {now['won']}, lost {now['lost']}, flat {now['flat']}"
+    if "won" in net:
+        return f"Won {net['won']}, lost {net['lost']}, by money"
+    return "Won and lost not known: no trade has R"
 
 
 def _last(sheet: Sheet) -> Iterator[str]:

@@ -22,7 +22,7 @@ class Unit:
     def of(cls, kind: str, currencies: Sequence[str]) -> Unit:
         if kind == "money":
             several = len(currencies) > 1
-            why = "several currencies: choose one account" if several else "not in the file"
+            why = "several currencies; choose one account" if several else "not in the file"
             return cls("money", "" if several else "".join(currencies), why)
         if kind == "percent":
             return cls("percent", "%", "not judged yet")

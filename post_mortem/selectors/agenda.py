@@ -158,7 +158,12 @@ def _net(marked: Sequence[_Marked], account: Account) -> dict[str, Any] | None:
     amounts = [row.net for row in marked if row.net is not None]
     if len(currencies) != 1 or len(amounts) < len(marked):
         return None
-    return {"amount": format(sum(amounts, Decimal()), ".2f"), "currency": currencies.pop()}
+    return {
+        "amount": format(sum(amounts, Decimal()), ".2f"),
+        "currency": currencies.pop(),
+        "won": sum(amount > 0 for amount in amounts),
+        "lost": sum(amount < 0 for amount in amounts),
+    }
 
 
 # --- 3 Patterns -----------------------------------------------------------------------------------

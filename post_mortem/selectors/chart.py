@@ -30,6 +30,7 @@ from .bars import MAX_BARS, missing_bars
 
 _COMFORTABLE = 280  # bars on screen by default
 _STEPS = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
+_NAMED = 6  # bars that are missing, by their opens
 _BEFORE, _AFTER = 60, 30  # bars of context at least
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -64,14 +65,16 @@ class Timeframe:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`data` is JSON-ready. `timeframes` are those that fit; `n_missing` bars of the judged life
-    are not stored."""
+    """`data` is JSON-ready. `timeframes` are those that fit; of `n_due` bars of the judged life
+    `n_missing` are not stored, `missing` the opens of the first of them."""
 
     data: dict[str, Any]
     timeframes: tuple[Timeframe, ...]
     timeframe: str
     n_bars: int
+    n_due: int
     n_missing: int
+    missing: tuple[datetime, ...]
 
 
 def chart_of(
@@ -104,6 +107,8 @@ def chart_of(
     shown = aggregate(candles, bar) if bar != base else candles
     missing = missing_bars(series.instrument.kind, shown, bar)
     first, last = start // bar * bar, end // bar * bar
+    inside = (shown.time >= first) & (shown.time <= last)
+    gone = missing[(missing >= first) & (missing <= last)]
     data = {
         **bars_of(shown, series.point, series.instrument),
         **_life(audit, life, series.instrument),
@@ -123,7 +128,11 @@ def chart_of(
         timeframes=tuple(Timeframe(name, name == chosen) for name in offered),
         timeframe=chosen,
         n_bars=len(shown),
-        n_missing=int(np.count_nonzero((missing >= first) & (missing <= last))),
+        n_due=int(np.count_nonzero(inside)) + gone.size,
+        n_missing=gone.size,
+        missing=tuple(
+            datetime.fromtimestamp(int(t) // NS_PER_SECOND, tz=UTC) for t in gone[:_NAMED]
+        ),
     )
 
 

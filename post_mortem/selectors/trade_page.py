@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Prefetch, Q
 
 from post_mortem.core.evidence import Evidence, Fact
+from post_mortem.core.reasons import why_no_r
 from post_mortem.models import (
     CauseReview,
     InsightAudit,
@@ -54,6 +55,7 @@ class Judged:
     recommendations: tuple[RecommendationTracking, ...]
     reviews: Mapping[str, str]  # cause -> this user's verdict
     unlisted: int  # releases of its time that are not among its events
+    why_no_r: str  # why its figures in R are empty, where they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,14 @@ class TradePage:
     judged: Judged | None
     executions: tuple[Execution, ...]
     may_edit: bool
+
+    @property
+    def fees_why(self) -> str:
+        """Why an execution has no commission of its own; empty where all have one."""
+        if all(fill.commission is not None for fill in self.executions):
+            return ""
+        whole = self.trade is not None and self.trade.commission is not None
+        return "the file has one for the whole trade" if whole else "not in the file"
 
     @property
     def held(self) -> timedelta | None:
@@ -200,6 +210,12 @@ def _judged(
         recommendations=() if analysis is None else _recommendations(analysis),
         reviews=dict(reviews),
         unlisted=rendered.subject.seen.unlisted,
+        why_no_r=why_no_r(
+            audit.outcome,
+            audit.flags,
+            has_stop=rendered.subject.stop_price is not None,
+            has_final=rendered.subject.stop_final is not None,
+        ),
     )
 
 

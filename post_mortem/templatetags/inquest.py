@@ -186,9 +186,10 @@ def ribbon(
     mfe: float | None = None,
     target: float | None = None,
     wide: bool = False,
-) -> dict[str, Ribbon | None]:
-    """One trade as a line from its worst to its best, in R."""
-    return {"ribbon": draw(r=r, mae=mae, mfe=mfe, target=target, wide=wide)}
+    why: str = "not judged, or no initial stop",
+) -> dict[str, Ribbon | str | None]:
+    """One trade as a line from its worst to its best, in R; `why` where there is none."""
+    return {"ribbon": draw(r=r, mae=mae, mfe=mfe, target=target, wide=wide), "why": why}
 
 
 @register.simple_tag(takes_context=True)

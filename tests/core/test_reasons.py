@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from post_mortem.core.reasons import Judged, reason_of
+from post_mortem.core.reasons import Judged, reason_of, why_no_r
 from post_mortem.core.types import Flag, Outcome
 
 FAILED = Judged("EURUSD", "4H", Outcome.FAILED, 0, timeframe="5m", coverage=1.0, r=-1.0)
@@ -125,3 +125,13 @@ def test_every_reason(changes: dict[str, Any], code: str, text: str, action: str
     assert found is not None
     assert (found.code, found.text, found.action) == (code, text, action)
     assert bool(found.imports) == bool(action)
+
+
+def test_an_empty_r_has_its_own_reason() -> None:
+    judged = (Outcome.SUCCEEDED, 0)
+    assert why_no_r(*judged, has_stop=False) == "no initial stop"
+    assert why_no_r(*judged, has_stop=False, has_final=True) == "only the final stop is known"
+    assert why_no_r(Outcome.NEEDS_REVIEW, Flag.NO_DATA, has_stop=True) == "not judged"
+    assert why_no_r(Outcome.PENDING, 0, has_stop=True) == "not judged"
+    assert "never filled" in why_no_r(Outcome.FILTERED_OUT, Flag.NOT_FILLED, has_stop=True)
+    assert "profit side" in why_no_r(Outcome.FAILED, Flag.BAD_STOP_SIDE, has_stop=True)

@@ -105,7 +105,7 @@ def test_the_dashboard_answers_in_its_first_sentence(world: World, anna: Client)
     said = text(page(anna, "/"))
     audits = InsightAudit.objects.filter(horizon="TRADE")
     total = sum(audit.r_multiple for audit in audits)
-    assert f"{total:+.1f} R in 13 trades (1 more without a result).".replace("-", "−") in said
+    assert f"{total:+.1f} R in 13 trades (1 more without R).".replace("-", "−") in said
     assert "Largest possible leak: volatility spike" in said
     assert "not yet distinct from zero" in said
 
@@ -120,7 +120,8 @@ def test_units_switch_the_page(world: World, anna: Client) -> None:
 def test_money_of_several_currencies_is_never_added_up(world: World, anna: Client) -> None:
     Trade.objects.filter(pk=world.news_trade.pk).update(pnl_currency="EUR")
     said = text(page(anna, "/?unit=money"))
-    assert "several currencies: choose one account" in said
+    assert "14 trades, no sum in money: several currencies; choose one account." in said
+    assert "result in ." not in said
 
 
 def test_few_trades_are_counted_not_rated(world: World, anna: Client) -> None:

@@ -14,11 +14,17 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from post_mortem.core.meetings import canonical, week_of
-from post_mortem.models import ActionItem, MeetingDecision, RecommendationTracking, ReviewMeeting
+from post_mortem.models import (
+    ActionItem,
+    InsightAudit,
+    MeetingDecision,
+    RecommendationTracking,
+    ReviewMeeting,
+)
 from post_mortem.pages.minutes import came, markdown, sentence
 from post_mortem.selectors.agenda import sheet_of
 from tests.services.meeting_desk import NOW, WEEK, MeetingDesk, make_desk
-from trading.models import Account, Membership, Role
+from trading.models import Account, Membership, Role, Trade
 
 from .factories import make_user
 from .reading import page, text
@@ -134,6 +140,15 @@ def test_the_sentence_of_any_score(score: dict[str, Any], said: str) -> None:
         },
     }
     assert sentence(sheet) == said
+
+
+def test_without_r_won_and_lost_are_counted_by_money(desk: MeetingDesk, trader: Client) -> None:
+    InsightAudit.objects.update(r_multiple=None, mae_r=None, mfe_r=None)
+    said = text(page(trader, path(desk)))
+    assert "Won, lost 2, 3 by money" in said
+    assert "Won, lost 0, 0" not in said
+    Trade.objects.update(net_pnl=None)
+    assert "Won, lost – (no trade has an initial stop)" in text(page(trader, path(desk)))
 
 
 def test_weeks_are_an_arrow_apart_and_months_are_there(desk: MeetingDesk, trader: Client) -> None:

@@ -13,9 +13,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
+from post_mortem.core.types import Outcome
 from post_mortem.models import CauseReview, InsightAudit, RecommendationTracking
 from post_mortem.pages.imports import in_fields
-from trading.models import Account, ImportBatch, Membership, Role, Trade
+from trading.models import Account, Execution, ImportBatch, Membership, Role, Trade
 
 from .experiments import an_experiment
 from .factories import START, World, make_audit, make_trade, make_user, make_world
@@ -241,6 +242,9 @@ def test_a_trade_without_an_audit_says_what_it_needs(world: World, anna: Client)
 
 def test_a_trade_without_a_stop_has_no_r_and_says_so(world: World, anna: Client) -> None:
     InsightAudit.objects.filter(trade=world.news_trade).update(r_multiple=None, mae_r=None)
+    Trade.objects.filter(pk=world.news_trade.pk).update(
+        stop_loss_initial=None, stop_loss_final=None
+    )
     html = page(anna, f"/trades/{world.news_trade.pk}/")
     assert 'title="no initial stop"' in html
     assert "0.00 R</span>" not in html
@@ -498,3 +502,28 @@ def test_what_a_command_brought_in_for_everybody_is_an_administrators(
     assert anna.post(undo).status_code == 302
     shared.refresh_from_db()
     assert shared.status == "undone"
+
+
+def test_an_untraded_signal_that_was_not_judged_has_a_stop_and_names_its_missing_bars(
+    world: World, anna: Client
+) -> None:
+    audit = world.untraded
+    assert audit is not None
+    InsightAudit.objects.filter(pk=audit.pk).update(
+        r_multiple=None, mae_r=None, mfe_r=None, outcome=Outcome.NEEDS_REVIEW
+    )
+    said = text(page(anna, f"/audits/{audit.pk}/"))
+    assert "(no initial stop)" not in said
+    assert "Result – (not judged)" in said
+    assert "MAE – (not judged) · MFE – (not judged)" in said
+
+
+def test_fees_of_the_whole_trade_are_said_where_executions_have_none(
+    world: World, anna: Client
+) -> None:
+    Execution.objects.update(commission=None)
+    said = text(page(anna, f"/trades/{world.news_trade.pk}/"))
+    assert "(the file has one for the whole trade)" in said
+    assert "Commission of the whole trade: −3.50 USD" in said
+    Trade.objects.update(commission=None)
+    assert "Commission of the whole" not in text(page(anna, f"/trades/{world.news_trade.pk}/"))

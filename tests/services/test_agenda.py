@@ -38,7 +38,7 @@ def test_the_score_and_what_is_usual(desk: MeetingDesk) -> None:
     assert now["worst_day"] == {"day": "2014-06-03", "r": -1.9, "n": 2}
     assert (score["prior"]["n"], score["prior"]["total_r"]) == (1, -0.8)
     assert score["usual"] == {"periods": 3, "total_r": 0.5333, "n": 1.0}
-    assert score["net"] == {"amount": "110.00", "currency": "USD"}
+    assert score["net"] == {"amount": "110.00", "currency": "USD", "won": 2, "lost": 3}
 
 
 def test_the_zone_of_the_account_says_which_week_it_is(desk: MeetingDesk) -> None:
