@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from post_mortem.core.types import CAUSES, Bool, Diagnosis, Labels, Status
 from post_mortem.models import AuditRCA, InsightAudit, LabelingRule, RuleSnapshot
 from post_mortem.selectors.cases import CasesOf
 from post_mortem.selectors.columns import utc_ns
+from post_mortem.selectors.inputs_version import inputs_version
 from post_mortem.selectors.stored import StoredRows, other_calibration, stored_rows
 from post_mortem.services import bulk
 from post_mortem.services.bulk import UniqueKey
@@ -55,14 +56,17 @@ class Judged:
     read: BarsRead
     hashes: list[str]
     engine_version: int
+    inputs: Hashable  # `inputs_version` from before the cases were read
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Written:
-    """Ids of all cases of the batch, and which of them had been stored before."""
+    """Ids of all cases of the batch, and which of them had been stored before. `moved`: something
+    was imported or edited since the cases were read, so those written are marked stale."""
 
     ids: I64
     existed: Bool
+    moved: bool
 
 
 def write(
@@ -76,6 +80,7 @@ def write(
         bulk.lock(judged.cases.account_id)
         if guard:
             guard()
+        moved = inputs_version(judged.cases.account_id) != judged.inputs
         ids = before.copy()
         if rows.size:
             # Somebody else may have stored some of them since they were compared.
@@ -83,12 +88,14 @@ def write(
             existed = ids >= 0
             new = rows[~existed[rows]]
             ids[new] = list(bulk.reserve_ids(InsightAudit, new.size))
-            _write_audits(judged, ids[rows], existed[rows], now)
+            constants = _constants(judged, now, stale=moved)
+            _write_audits(judged, ids[rows], existed[rows], constants)
             _write_causes(judged, ids[rows], existed[rows])
         else:
             existed = ids >= 0
-        _not_stale(judged.cases, stored, fresh)
-    return Written(ids, existed)
+        if not moved:
+            _not_stale(judged.cases, stored, fresh)
+    return Written(ids, existed, moved)
 
 
 def _not_stale(cases: CasesOf, stored: StoredRows, rows: I64) -> None:
@@ -103,10 +110,10 @@ def _not_stale(cases: CasesOf, stored: StoredRows, rows: I64) -> None:
 # --- audits -------------------------------------------------------------------------------------
 
 
-def _write_audits(judged: Judged, ids: I64, existed: Bool, now: datetime) -> None:
+def _write_audits(judged: Judged, ids: I64, existed: Bool, constants: dict[str, Any]) -> None:
     """New rows are plain inserts: the lock is held, so nobody else can have made them. SQLite
     takes more than twice as long for a row that could be an update."""
-    columns, constants = _audit_columns(judged, ids), _constants(judged, now)
+    columns = _audit_columns(judged, ids)
     of_trade = judged.cases.trade_id[judged.rows] >= 0
     for key, where in (
         (None, ~existed),
@@ -122,14 +129,14 @@ def _write_audits(judged: Judged, ids: I64, existed: Bool, now: datetime) -> Non
         bulk.upsert(InsightAudit, part, key=key, keep=_KEPT, constants=constants, raised=_UNSEEN)
 
 
-def _constants(judged: Judged, now: datetime) -> dict[str, Any]:
+def _constants(judged: Judged, now: datetime, *, stale: bool) -> dict[str, Any]:
     """What is the same in every row of a batch."""
     return {
         "account_id": judged.cases.account_id,
         "series_id": judged.cases.series_id,
         "engine_version": judged.engine_version,
         "evaluated_at": bulk.time_column(np.array([utc_ns(now)], np.int64))[0],
-        "is_stale": bulk.bool_column([False])[0],
+        "is_stale": bulk.bool_column([stale])[0],
         "reviewer_notes": "",
         "override_reason": "",
         "override_input_hash": "",

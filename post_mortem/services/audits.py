@@ -7,7 +7,7 @@ again writes nothing; pending audits change their inputs, and are run again, whe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -32,8 +32,10 @@ from post_mortem.core.types import (
 from post_mortem.core.version import ENGINE_VERSION
 from post_mortem.selectors.case_rows import Selection, groups
 from post_mortem.selectors.cases import CasesOf, group_batches
+from post_mortem.selectors.inputs_version import inputs_version
 from post_mortem.selectors.stored import other_calibration, stored_rows
 from post_mortem.services.audit_writer import Judged, Written, write
+from post_mortem.services.staleness import mark_stale
 from post_mortem.services.write_behind import WriteBehind, can_write_behind, collector_at_rest
 from trading.core.candles import I64
 from trading.core.errors import NotFoundError, UserError
@@ -124,8 +126,12 @@ def run_autopsy(
             skip_rca, force, dry_run, now or timezone.now(), guard, progress, writer, compiled
         )
         for group in chosen:
+            inputs = inputs_version(group.account_id)
             for cases in group_batches(selection, group):
-                run.audit(cases)
+                run.audit(cases, inputs)
+    # Marked stale because something was imported or edited meanwhile, perhaps nothing of theirs.
+    for signal_ids in run.moved:
+        mark_stale(signal_ids=signal_ids)
     if narrate and run.summary.changed_ids and not skip_rca:
         narrate(run.summary.changed_ids)
     return run.summary
@@ -172,11 +178,12 @@ class _Run:
     writer: WriteBehind[Written]
     compiled: bool | None
     summary: RunSummary = field(default_factory=RunSummary)
+    moved: list[list[int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.summary.dry_run = self.dry_run
 
-    def audit(self, cases: CasesOf) -> None:
+    def audit(self, cases: CasesOf, inputs: Hashable) -> None:
         paths = first_touches(cases.batch, compiled=self.compiled)
         labels = label(cases.batch, paths)
         read = bars_read(cases.batch, paths)
@@ -200,6 +207,8 @@ class _Run:
             self._tally(result.existed, changed)
             self.summary.audit_ids.extend(result.ids.tolist())
             self.summary.changed_ids.extend(result.ids[rows].tolist())
+            if result.moved:
+                self.moved.append(np.unique(cases.signal_id[rows]).tolist())
 
         judged = Judged(
             cases=cases,
@@ -209,6 +218,7 @@ class _Run:
             read=take(read, rows),
             hashes=[hashes[i] for i in rows.tolist()],
             engine_version=LABELS_ONLY if self.skip_rca else ENGINE_VERSION,
+            inputs=inputs,
         )
         self.writer.submit(lambda: write(judged, stored, now=self.now, guard=self.guard), written)
 

@@ -8,7 +8,7 @@ Marking rebuilds the cases without judging them, about a second for 100,000.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -23,8 +23,10 @@ from post_mortem.core.types import Outcome
 from post_mortem.models import CalibrationAdoption, InsightAudit, LabelingRule
 from post_mortem.selectors.case_rows import Selection, groups
 from post_mortem.selectors.cases import CasesOf, group_batches
+from post_mortem.selectors.inputs_version import inputs_version
 from post_mortem.selectors.markets import related_to
 from post_mortem.selectors.stored import other_calibration, stored_rows
+from post_mortem.services import bulk
 from trading.models import Account, CandleSeries, ImportBatch
 
 _FEW: Final = 500
@@ -33,16 +35,19 @@ _FEW: Final = 500
 def mark_stale(
     *,
     account_ids: Sequence[int] | None = None,
+    signal_ids: Sequence[int] | None = None,
     instrument_id: int | None = None,
     start: Any = None,
 ) -> int:
     """Mark the audits of the selected signals (sent from `start` on) whose inputs changed.
 
-    Returns how many are newly marked. An audit that reads again what it read is unmarked. Pending
-    ones wait for data anyway; the next run takes them up.
+    Returns how many are newly marked. An audit that reads again what it read is unmarked, unless
+    something was imported or edited meanwhile: that is looked at next. Pending ones wait for data
+    anyway; the next run takes them up.
     """
     selection = Selection(
         account_ids=None if account_ids is None else tuple(account_ids),
+        signal_ids=None if signal_ids is None else tuple(signal_ids),
         instrument_id=instrument_id,
         start=start,
     )
@@ -50,29 +55,33 @@ def mark_stale(
     for group in groups(selection):
         if not InsightAudit.objects.filter(account=group.account_id).exists():
             continue
+        inputs = inputs_version(group.account_id)
         for cases in group_batches(selection, group):
-            marked += _mark(cases)
+            marked += _mark(cases, inputs)
     return marked
 
 
-def _mark(cases: CasesOf) -> int:
-    stored = stored_rows(cases, "input_hash", "is_stale", "outcome", "calibration_id")
+def _mark(cases: CasesOf, inputs: Hashable) -> int:
     paths = first_touches(cases.batch)
     read = bars_read(cases.batch, paths)
     hashes = input_hashes(cases.batch, paths, read, cases.rule_hashes())
-    differs = np.array(
-        [bool(a) and a != b for a, b in zip(stored.texts("input_hash"), hashes, strict=True)], bool
-    )
-    differs |= other_calibration(cases, stored)
-    was = stored.integers("is_stale", 0) > 0
-    ids = stored.integers("id")
-    there = (ids >= 0) & (stored.integers("outcome") != Outcome.PENDING)
-    _set(ids[there & differs & ~was].tolist(), stale=True)
-    _set(ids[there & ~differs & was].tolist(), stale=False)
-    return int((there & differs & ~was).sum())
+    with transaction.atomic():
+        # What a run writes meanwhile is marked by the run, or is seen here.
+        bulk.lock(cases.account_id)
+        stored = stored_rows(cases, "input_hash", "is_stale", "outcome", "calibration_id")
+        was_hash = stored.texts("input_hash")
+        differs = np.array([bool(a) and a != b for a, b in zip(was_hash, hashes, strict=True)])
+        differs |= other_calibration(cases, stored)
+        was = stored.integers("is_stale", 0) > 0
+        ids = stored.integers("id")
+        there = ids >= 0
+        newly = there & differs & ~was & (stored.integers("outcome") != Outcome.PENDING)
+        _set(ids[newly].tolist(), stale=True)
+        if inputs_version(cases.account_id) == inputs:
+            _set(ids[there & ~differs & was].tolist(), stale=False)
+    return int(newly.sum())
 
 
-@transaction.atomic
 def _set(ids: list[int], *, stale: bool) -> None:
     for start in range(0, len(ids), _FEW):
         InsightAudit.objects.filter(pk__in=ids[start : start + _FEW]).update(is_stale=stale)
