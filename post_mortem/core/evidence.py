@@ -336,6 +336,7 @@ _FLAG_TEXTS: tuple[tuple[Flag, str], ...] = (
     (Flag.ENTRY_OUTSIDE_CANDLE, "The entry price lies outside its candle"),
     (Flag.EXIT_OUTSIDE_CANDLE, "The exit price lies outside its candle"),
     (Flag.STOP_MOVED, "The stop was moved after entry"),
+    (Flag.ENTRY_OFF_MARKET, "At the entry the market was at or beyond the stop or target"),
     (
         Flag.ENTRY_GAP,
         "The market opened beyond the entry order: filled at the open, and a target that was"
@@ -470,6 +471,8 @@ def _not_judged(label: LabelNumbers) -> str:
         return "Not judged: the horizon is shorter than one bar."
     if label.has(Flag.ENTRY_BAR_MISSING):
         return "Not judged: the candle of the entry is missing."
+    if label.has(Flag.ENTRY_OFF_MARKET):
+        return "Not judged: at its entry the market was already at or beyond a level."
     if label.coverage is not None:
         return f"Not judged: only {display.percent(label.coverage)} of the candles are stored."
     return "Not judged: the candles do not allow it."

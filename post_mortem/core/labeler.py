@@ -4,8 +4,9 @@ Signal horizons. Stop touched: failed, at the stop, or at the open of a bar that
 Target touched: succeeded, at the target, even where the bar opened beyond it (conservative).
 Neither: the close of the last bar on the exit side decides; a result on or inside the neutral band
 is neutral, otherwise its sign rules. A stop entry that was gapped over counts from the open that
-filled it, and its risk stays the planned one. The time of a touch is the open of its bar, the time
-of a clock exit is the close of the last bar.
+filled it, and its risk stays the planned one. A market entry on the far side of a barrier from the
+market is not judged. The time of a touch is the open of its bar, the time of a clock exit is the
+close of the last bar.
 
 TRADE. A touch of the initial stop or of the target decides as above, otherwise the net result of
 the fills (price move less commission and swap per unit) and its sign. What only the bar of the exit
@@ -24,10 +25,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trading.core.candles import F64, I64, Candles
+from trading.core.candles import F64, I64
 from trading.core.indicators import atr, last_closed
 from trading.core.units import scaled, to_prices
 
+from .doubts import exit_side
 from .replay import (
     LIMIT,
     bad_stop_side,
@@ -176,8 +178,8 @@ def _costs(batch: CaseBatch) -> F64:
 
 def _signal_exit(batch: CaseBatch, paths: Paths) -> F64:
     point, candles = batch.market.point, batch.market.candles
-    close = _exit_side(candles, "close", paths.exit, batch.side).astype(np.float64)
-    opened = _exit_side(candles, "open", paths.exit, batch.side)
+    close = exit_side(candles, "close", paths.exit, batch.side).astype(np.float64)
+    opened = exit_side(candles, "open", paths.exit, batch.side)
     filled = opened.astype(np.float64)
     if paths.resolved is not None:
         finer = batch.side * paths.resolved.gap_open
@@ -189,17 +191,6 @@ def _signal_exit(batch: CaseBatch, paths: Paths) -> F64:
     return np.where(paths.exit >= 0, result, np.nan)
 
 
-def _exit_side(candles: Candles, column: str, bars: I64, side: I8) -> I64:
-    """Half-points of a column on the side on which each case exits; bars < 0 give any value."""
-    at = np.maximum(bars, 0)
-    if candles.quotes is None:
-        plain: I64 = getattr(candles, column)[at]
-        return plain
-    bid: I64 = getattr(candles.quotes, f"bid_{column}")
-    ask: I64 = getattr(candles.quotes, f"ask_{column}")
-    return np.where(side > 0, bid[at], ask[at])
-
-
 def _verdict(batch: CaseBatch, paths: Paths, data: _Data, result: _Result) -> I8:
     band = _band(batch, result)
     near = np.abs(result.net) <= band + _DIRT
@@ -209,7 +200,9 @@ def _verdict(batch: CaseBatch, paths: Paths, data: _Data, result: _Result) -> I8
     verdict = np.where(paths.hit == 2, Outcome.SUCCEEDED, Outcome.FAILED)
     verdict = np.where(paths.hit == 0, by_result, verdict)
     verdict = np.where(paths.first < 0, Outcome.FILTERED_OUT, verdict)
-    review = data.no_data | data.entry_missing | data.low_coverage | data.too_short
+    review = (
+        paths.off_market | data.no_data | data.entry_missing | data.low_coverage | data.too_short
+    )
     verdict = np.where(review, Outcome.NEEDS_REVIEW, verdict)
     return np.where(data.pending, Outcome.PENDING, verdict).astype(np.int8)
 
@@ -270,8 +263,8 @@ def _moves(batch: CaseBatch, paths: Paths, result: _Result, seen: Bool) -> dict[
     candles, long = batch.market.candles, batch.side > 0
 
     def gained(bars: I64, up: Bool) -> F64:
-        highs = _exit_side(candles, "high", bars, batch.side)
-        lows = _exit_side(candles, "low", bars, batch.side)
+        highs = exit_side(candles, "high", bars, batch.side)
+        lows = exit_side(candles, "low", bars, batch.side)
         moved: F64 = batch.side * (np.where(up, highs, lows) - result.entry)
         return moved
 
@@ -314,6 +307,7 @@ def _flags(
         (Flag.AMBIGUOUS, shown & (paths.hit == 3)),
         (Flag.ENTRY_BAR_AMBIGUOUS, shown & paths.skipped_touch),
         (Flag.RESOLVED_FINER, shown & _finer_used(paths)),
+        (Flag.ENTRY_OFF_MARKET, paths.off_market & ~data.pending),
         (Flag.ENTRY_GAP, shown & entry_gapped(batch, paths)),
         (Flag.EXIT_BAR_AMBIGUOUS, shown & (paths.exit_touch > 0)),
         (Flag.GAP_THROUGH_STOP, shown & paths.gap),

@@ -260,14 +260,15 @@ def _with_flags(top: Fields, batch: CaseBatch) -> CaseBatch:
 def _outside(batch: CaseBatch) -> int:
     """Whether entry and exit lie outside the candles that contain them."""
     leave_time = np.where(batch.is_trade, batch.fill_exit_time, NO_TIME)
-    enter = _is_outside(batch, batch.entry_price, batch.entry_time, 1)
-    leave = _is_outside(batch, batch.fill_exit, leave_time, -1)
+    enter = _is_outside(batch, batch.entry_price, batch.entry_time)
+    leave = _is_outside(batch, batch.fill_exit, leave_time)
     ordered = int(batch.entry_kind[0]) != 0
     bits = Flag.ENTRY_OUTSIDE_CANDLE if enter and not ordered else Flag(0)
     return int(bits | (Flag.EXIT_OUTSIDE_CANDLE if leave else Flag(0)))
 
 
-def _is_outside(batch: CaseBatch, price: F64, time: I64, direction: int) -> bool:
+def _is_outside(batch: CaseBatch, price: F64, time: I64) -> bool:
+    """As `selectors.fills` has it: with quotes, below the lowest bid or above the highest ask."""
     candles = batch.market.candles
     if int(time[0]) == NO_TIME or not len(candles):
         return False
@@ -276,10 +277,7 @@ def _is_outside(batch: CaseBatch, price: F64, time: I64, direction: int) -> bool
         return False
     high, low = candles.high[bar], candles.low[bar]
     if candles.quotes is not None:
-        buys = int(batch.side[0]) * direction > 0
-        book = "ask" if buys else "bid"
-        high = getattr(candles.quotes, f"{book}_high")[bar]
-        low = getattr(candles.quotes, f"{book}_low")[bar]
+        high, low = candles.quotes.ask_high[bar], candles.quotes.bid_low[bar]
     level = float(scaled(price, batch.market.point)[0])
     return not low <= level <= high
 

@@ -127,6 +127,12 @@ def _unjudged(judged: Judged) -> Reason:
     if judged.has(Flag.ENTRY_BAR_MISSING):
         text = f"Not judged: the candle of {symbol} at the entry is not stored."
         return Reason("entry_bar_missing", text, f"Import {symbol} candles", "candles")
+    if judged.has(Flag.ENTRY_OFF_MARKET):
+        text = (
+            f"Not judged: when the signal was sent, {symbol} was already at or beyond its stop or"
+            " target, so its entry price was not to be had."
+        )
+        return Reason("entry_off_market", text)
     if judged.has(Flag.LOW_COVERAGE) and judged.coverage is not None:
         share, bars = display.percent(judged.coverage), minutes(judged.timeframe)
         text = f"Not judged: only {share} of the expected {bars} bars are stored."

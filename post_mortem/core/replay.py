@@ -31,6 +31,7 @@ from trading.core.units import scaled, to_half_points, to_prices
 
 from .batches import take
 from .blocks import Bars, Walk, walk
+from .doubts import off_market
 from .trade_exits import believed, left_inside
 from .types import NO_STOP, NO_TARGET, NO_TIME, Bool, CaseBatch, Paths
 
@@ -73,6 +74,7 @@ def replay(batch: CaseBatch, *, compiled: bool | None = None) -> Paths:
     window = _windows(batch)
     stop, target = turned_barriers(batch)
     paths = _empty_paths(batch, window)
+    paths.off_market[:] = off_market(batch, (stop, target), window.first, window.inside)
     for side in (1, -1):
         rows = np.flatnonzero(batch.side == side)
         if rows.size and len(batch.market.candles):
@@ -180,6 +182,7 @@ def _empty_paths(batch: CaseBatch, window: _Window) -> Paths:
         n_expected=window.n_expected,
         reached_end=window.reached_end,
         skipped_touch=np.zeros(n, np.bool_),
+        off_market=np.zeros(n, np.bool_),
         entry=scaled(batch.entry_price, batch.market.point),
         exit_touch=np.zeros(n, np.int8),
     )

@@ -128,7 +128,7 @@ class _Work:
 
     def __post_init__(self) -> None:
         n = len(self.batch)
-        changing = (*_COPIED, "skipped_touch")
+        changing = (*_COPIED, "skipped_touch", "off_market")
         copies = {name: getattr(self.paths, name).copy() for name in changing}
         self.paths = replace(self.paths, **copies)
         self.kind = np.where(self.batch.is_trade, 0, self.batch.entry_kind).astype(np.int8)
@@ -157,6 +157,7 @@ class _Work:
             self._continue(mine, bar[mine])
             self.open_at_fill[mine] = paths.skipped_touch[mine] & ~filled
             self.open_at_entry[mine] = found.skipped_touch
+            paths.off_market[mine] = found.off_market & ~batch.is_trade[mine]
             paths.skipped_touch[mine] = found.skipped_touch | self.open_at_fill[mine]
             self._adopt(finer, mine, bar[mine], found)
 

@@ -99,6 +99,7 @@ class Flag(IntFlag):
     RESOLVED_FINER = 32768  # what a bar left open was read from finer bars inside it
     EXIT_BAR_AMBIGUOUS = 65536  # the bar of a trade's exit touched a level that its fill is not at
     ENTRY_GAP = 131072  # the bar opened beyond a stop entry: filled at the open
+    ENTRY_OFF_MARKET = 262144  # the market was at or beyond a level when the signal was entered
 
 
 class Status(IntEnum):
@@ -363,6 +364,7 @@ class Paths:
     n_expected: I64
     reached_end: Bool  # stored data passes the end of the window
     skipped_touch: Bool  # the part of the entry bar that was skipped could have touched
+    off_market: Bool  # the market was at or beyond a barrier at a market entry
     entry: F64  # half-points: the judged entry, of a stop entry that was gapped over the open
     exit_touch: I8  # touches of a trade's exit bar that its fill contradicts, bits as in `hit`
     resolved: Resolved | None = None  # None: no finer bars were there to ask

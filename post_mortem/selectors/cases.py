@@ -141,9 +141,10 @@ def _cases(
         around = surroundings(chunk.instrument, chunk.desk, series, candles, earliest, latest)
     where = market(chunk.instrument, point, bar_ns, candles, around)
     batch = bare_batch(chunk, picked, where, arrays)
+    signal, trade = chunk.signal[picked], chunk.trade[picked]
     batch = replace(
         batch,
-        extra_flags=outside_candles(batch, chunk.trades, chunk.trade[picked]),
+        extra_flags=outside_candles(batch, chunk.signals, signal, chunk.trades, trade),
         **seen_by(chunk, picked, earlier),  # type: ignore[arg-type]
     )
     batch = with_finer(batch, series, chunk.desk)

@@ -1,4 +1,4 @@
-"""Fills of trades against candles and costs, from the decimal text they are stored as."""
+"""Fills and entries against candles, and costs, from the decimal text they are stored as."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trading.core.candles import F64, I64, residue_sign
 from trading.core.exact import product
 from trading.models import Instrument
 
-from .case_rows import TradeRows
+from .case_rows import SignalRows, TradeRows
 from .columns import Column, floats
 from .histories import size_measure
 
@@ -20,19 +20,21 @@ from .histories import size_measure
 _NEAR = 1e-3
 
 
-def outside_candles(batch: CaseBatch, trades: TradeRows, trade: I64) -> I32:
-    """Flag bits of TRADE cases whose fills lie outside the candle they fell into.
+def outside_candles(
+    batch: CaseBatch, signals: SignalRows, signal: I64, trades: TradeRows, trade: I64
+) -> I32:
+    """Flag bits of cases whose entry or exit lies outside the candle it fell into.
 
-    `trade` indexes `trades`, one a case. Looked at are the first opening and the last closing fill,
-    because a trade's own prices are averages where it was scaled. A fill is compared as the exact
-    decimal it was given as, with the lowest bid and highest ask where the series has quotes, and
-    with the candle as it was given: binary prices keep on which side of their decimal they lie.
-    No candle, no flag.
+    `signal` and `trade` index the rows, one a case. Looked at are the first opening and the last
+    closing fill of a trade, because its own prices are averages where it was scaled, and the entry
+    of a signal unless it is an order. A price is compared as the exact decimal it was given as,
+    with the lowest bid and highest ask where the series has quotes, and with the candle as it was
+    given: binary prices keep on which side of their decimal they lie. No candle, no flag.
     """
     flags = np.zeros(len(batch), np.int32)
-    rows = np.flatnonzero(batch.is_trade)
-    if not rows.size or not len(batch.market.candles):
+    if not len(batch.market.candles):
         return flags
+    rows = np.flatnonzero(batch.is_trade)
     for time, texts, flag in (
         (batch.fill_entry_time, trades.raw["first_fill"], Flag.ENTRY_OUTSIDE_CANDLE),
         (batch.fill_exit_time, trades.raw["last_fill"], Flag.EXIT_OUTSIDE_CANDLE),
@@ -42,11 +44,15 @@ def outside_candles(batch: CaseBatch, trades: TradeRows, trade: I64) -> I32:
         known, price = rows[given], price[given]
         outside = _outside(batch, price, time[known], texts, trade[known])
         flags[known[outside]] |= int(flag)
+    sent = np.flatnonzero(~batch.is_trade & (batch.entry_kind == 0))
+    price, time = batch.entry_price[sent], batch.entry_time[sent]
+    outside = _outside(batch, price, time, signals.raw["entry_price"], signal[sent])
+    flags[sent[outside]] |= int(Flag.ENTRY_OUTSIDE_CANDLE)
     return flags
 
 
-def _outside(batch: CaseBatch, price: F64, time: I64, texts: Column, trade: I64) -> I64:
-    """Indices of the fills outside their candle.
+def _outside(batch: CaseBatch, price: F64, time: I64, texts: Column, index: I64) -> I64:
+    """Indices of the prices outside their candle.
 
     A candle that was given in binary lies a hair beside its decimal price; at that very price the
     side of the hair decides, as if the candle had been compared as it was given.
@@ -58,13 +64,11 @@ def _outside(batch: CaseBatch, price: F64, time: I64, texts: Column, trade: I64)
     _, bar = entry_bars(candles, market.bar_ns, time)
     at = np.maximum(bar, 0)
     low, high = lows[at], highs[at]
-    low_hair, high_hair = (residue_sign(candles, name)[at] for name in ("low", "high"))
-    low_sign = residue_sign(candles, "low")[at]
-    high_sign = residue_sign(candles, "high")[at]
+    low_sign, high_sign = (residue_sign(candles, name)[at] for name in ("low", "high"))
     place = price * 2 / float(market.point)
     outside = (place < low - _NEAR) | (place > high + _NEAR)
     for i in np.flatnonzero(~outside & ((place < low + _NEAR) | (place > high - _NEAR))):
-        twice = product(Decimal(texts[int(trade[i])]), Decimal(2))
+        twice = product(Decimal(texts[int(index[i])]), Decimal(2))
         lowest = product(Decimal(int(low[i])), market.point)
         highest = product(Decimal(int(high[i])), market.point)
         # A candle given in binary may lie a hair inside its decimals; on equality that decides.

@@ -25,6 +25,7 @@ class OraclePath:
     skipped_touch: bool = False
     exit_touch: int = 0
     entry: float = 0.0
+    off_market: bool = False
 
 
 @dataclass
@@ -106,6 +107,7 @@ class Oracle:
     def path(self) -> OraclePath:
         path = OraclePath(entry=float(self.entry))
         self._window(path)
+        path.off_market = self._off_market(path)
         ordered = bool(self.row["entry_kind"]) and not self.row["is_trade"]
         if ordered and self._enter(path):
             return path
@@ -129,6 +131,21 @@ class Oracle:
         cut = before >= 0 and times[before] + bar_ns > entry
         if cut and (path.first == len(times) or times[path.first] != entry):
             self._skip(path, before)
+
+    def _off_market(self, path: OraclePath) -> bool:
+        """Whether a market entry lies on the far side of a barrier from the bar it falls into."""
+        row, times, i = self.row, self.bars.time, path.first
+        if row["is_trade"] or row["entry_kind"]:
+            return False
+        if i < len(times) and times[i] == row["entry_time"]:
+            seen = [self.bars.enter[i][0]]
+        elif i > 0 and times[i - 1] + self.market.bar_ns > row["entry_time"]:
+            seen = list(self.bars.enter[i - 1][1:])
+        else:
+            return False
+        stop, target = self.stop, self.target
+        at_stop = stop is not None and all(self.side * (p - stop) <= 0 for p in seen)
+        return at_stop or (target is not None and all(self.side * (p - target) >= 0 for p in seen))
 
     def _skip(self, path: OraclePath, bar: int) -> None:
         if self.row["entry_kind"] and not self.row["is_trade"]:

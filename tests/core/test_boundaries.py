@@ -128,6 +128,65 @@ TOUCHES = [
 ]
 
 
+# Long from 100, and the market was elsewhere.
+ENTRIES = [
+    Row(
+        "the bar of a market entry opens at the target: the entry was not to be had",
+        [(120, 121, 99, 100), F, F, F],
+        {"outcome": NEEDS_REVIEW, "r": NAN},
+        flags=Flag.ENTRY_OFF_MARKET,
+    ),
+    Row(
+        "it opens half a point short of it",
+        [(119.5, 121, 99, 100), F, F, F],
+        {"outcome": SUCCEEDED},
+    ),
+    Row(
+        "the bar of a market entry opens beyond the stop",
+        [(85, 101, 84, 100), F, F, F],
+        {"outcome": NEEDS_REVIEW, "exit_reason": ExitReason.NONE},
+        flags=Flag.ENTRY_OFF_MARKET,
+    ),
+    Row(
+        "entered inside a bar that lies beyond the target",
+        [(125, 126, 120, 121), (121, 122, 119, 120), F, F, F],
+        {"outcome": NEEDS_REVIEW},
+        case=BOTH | {"entry_time": at(0.5)},
+        flags=Flag.ENTRY_OFF_MARKET,
+    ),
+    Row(
+        "entered inside a bar that reaches between the levels",
+        [(125, 126, 119.5, 121), F, F, F, F],
+        {"outcome": NEUTRAL},
+        case=BOTH | {"entry_time": at(0.5)},
+        flags=Flag.ENTRY_BAR_AMBIGUOUS,
+    ),
+    Row(
+        "no barrier, nothing to be beyond",
+        [(125, 126, 124, 125), F, F, F],
+        {"outcome": NEUTRAL},
+        case={"stop_price": 90.0},
+    ),
+    Row(
+        "a later bar may open where it likes",
+        [F, (125, 126, 124, 125), F, F],
+        {"outcome": SUCCEEDED},
+    ),
+    Row(
+        "an order is no market entry",
+        [(125, 126, 99, 125), F, F, F],
+        {"outcome": NEUTRAL},
+        case=BOTH | {"entry_kind": 1},
+        flags=Flag.ENTRY_BAR_AMBIGUOUS,
+    ),
+    Row(
+        "pending before anything",
+        [(125, 126, 124, 125), F],
+        {"outcome": PENDING},
+    ),
+]
+
+
 WINDOWS = [
     Row(
         "entered exactly on a bar's open: that bar counts",
@@ -230,7 +289,7 @@ WINDOWS = [
 
 
 @both_ways
-@each(TOUCHES + WINDOWS)
+@each(TOUCHES + ENTRIES + WINDOWS)
 def test_signal(row: Row, turned: bool) -> None:
     check_row(row, turned=turned)
 

@@ -105,6 +105,13 @@ def test_a_plain_verdict_needs_no_reason() -> None:
             "Import 1 min candles",
         ),
         (
+            {"outcome": Outcome.NEEDS_REVIEW, "flags": Flag.ENTRY_OFF_MARKET, "coverage": 1.0},
+            "entry_off_market",
+            "Not judged: when the signal was sent, EURUSD was already at or beyond its stop or"
+            " target, so its entry price was not to be had.",
+            "",
+        ),
+        (
             {"flags": Flag.EXIT_BAR_AMBIGUOUS},
             "exit_bar_ambiguous",
             "The 5 min bar of the exit also reached the stop or target, before or after the exit."

@@ -9,7 +9,6 @@ _SIDE = "a side is 1 or -1, never 0"
 
 EQUIVALENT: Final[Mapping[str, Mapping[str, str]]] = {
     "post_mortem.core.labeler": {
-        "_exit_side: side > 0 -> side >= 0": _SIDE,
         "_moves: batch.side > 0 -> batch.side >= 0": _SIDE,
         "_finer_used: 0 -> 1": "no bar is as short as a nanosecond",
         "_verdict: result.net > 0 -> result.net >= 0": "a result of 0 is in every band",

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from post_mortem.core.inputs import bars_read, input_hashes
+from post_mortem.core.portable import dump_case, parse_case
 from post_mortem.core.replay import replay
 from post_mortem.core.types import SETUPS, Flag
 from post_mortem.selectors import case_earlier, cases, histories, markets
@@ -287,7 +288,8 @@ def test_signals_without_a_result_push_none_out(
 ) -> None:
     """The last results may lie behind any number of signals that were not taken."""
     monkeypatch.setattr(histories, "LIMIT", 3)
-    make_candles(instrument, walk(BARS, step=60.0))
+    # Up and down by 150 points every ten hours.
+    make_candles(instrument, 110_150 - np.abs((np.arange(BARS) + 150) % 600 - 300))
     levels = {"stop_loss": price(109_900), "take_profit": price(110_100)}
     for i in range(3):
         scored(account, instrument, -29_000 + i, score=20.0 + i, **levels)
@@ -437,6 +439,27 @@ def test_an_outage_log_is_missing_until_something_is_in_it(
 
 
 # --- fills and costs ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind", "flags"),
+    [
+        ("1.10001", "market", Flag(0)),  # the very high
+        ("1.1000100000000000001", "market", Flag.ENTRY_OUTSIDE_CANDLE),
+        ("1.0999899999999999999", "market", Flag.ENTRY_OUTSIDE_CANDLE),
+        ("1.10050", "limit", Flag(0)),  # an order waits for its price
+    ],
+)
+def test_the_entry_of_a_signal_is_compared_with_its_candle(
+    account: Account, instrument: Instrument, entry: str, kind: str, flags: Flag
+) -> None:
+    make_candles(instrument, [110_000] * BARS)
+    make_signal(account, instrument, time=ENTRY, entry_price=Decimal(entry), entry_kind=kind)
+    cases = only(horizons=("4H",))
+    assert cases.batch.extra_flags[0] == flags
+    if len(entry) < 9:  # JSON numbers are floats
+        case = dump_case(cases.batch, 0, id="x") | {"flags": None}
+        assert parse_case(case).extra_flags[0] == flags
 
 
 def flags_of(account: Account, instrument: Instrument, entry: str, leave: str) -> Flag:

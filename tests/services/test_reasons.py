@@ -61,7 +61,7 @@ def audit_of(horizon: str = "4H") -> InsightAudit:
 def test_filtered_out_by_a_rule_tells_what_it_would_have_done(
     account: Account, instrument: Instrument
 ) -> None:
-    make_candles(instrument, walk(BARS))
+    make_candles(instrument, walk(BARS, step=0.1))
     LabelingRule.objects.create(desk=account.desk, horizon="4H", priority=9, min_score=70.0)
     make_signal(account, instrument, score=61.0)
     run_autopsy(horizons=["4H"])
@@ -156,8 +156,26 @@ def test_a_gap_through_the_stop_says_how_far(account: Account, instrument: Instr
     make_signal(account, instrument)
     run_autopsy(horizons=["4H"])
     audit = audit_of()
-    assert (audit.outcome, audit.flags) == (Outcome.FAILED, int(Flag.GAP_THROUGH_STOP))
+    assert audit.outcome == Outcome.FAILED
+    assert audit.flags == Flag.GAP_THROUGH_STOP | Flag.ENTRY_OUTSIDE_CANDLE
     said, _, _ = shown(account, audit)
     beyond = round((1.099 - audit.exit_price) / 0.0001, 1)
     assert beyond == 20.0
     assert f"Filled at 1.09700, {beyond} pips beyond the stop at 1.09900" in said
+
+
+def test_an_entry_that_was_not_to_be_had_is_not_judged(
+    account: Account, instrument: Instrument
+) -> None:
+    """The market is at 1.12, the signal says 1.10 and wants 1.102: no win of 10 R."""
+    make_candles(instrument, [112_000] * BARS)
+    make_signal(account, instrument)
+    run_autopsy(horizons=["4H"])
+    audit = audit_of()
+    assert (audit.outcome, audit.r_multiple) == (Outcome.NEEDS_REVIEW, None)
+    assert audit.flags == Flag.ENTRY_OFF_MARKET | Flag.ENTRY_OUTSIDE_CANDLE
+    assert audit.needs_manual_review
+    said, api, row = shown(account, audit)
+    assert api["reason"]["code"] == "entry_off_market"
+    assert "at its entry the market was already at or beyond a level" in said
+    assert "entry_off_market" in row["flags"]
