@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from post_mortem.core.labeler import label
-from post_mortem.core.replay import replay
-from post_mortem.core.types import ExitReason, Flag, Outcome, SetupView
+from post_mortem.core.replay import entry_bars, replay
+from post_mortem.core.types import NO_TIME, ExitReason, Flag, Outcome, SetupView
 from tests.core.cases import MINUTE, NAN, Bar, at, batch, candles, market, signal, trade
 from tests.core.label_rows import (
     BOTH,
@@ -122,3 +122,42 @@ def test_bars_of_a_closed_market_cover_nothing() -> None:
         check(judged(where, row), {"outcome": NEUTRAL, "coverage": NAN}, Flag(0))
     late = signal(entry_time=SATURDAY, end_time=SATURDAY + NS_PER_DAY, **BOTH)
     check(judged(where, late), {"outcome": PENDING}, Flag(0))
+
+
+# --- windows with nothing in them -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("minutes", "after", "container"),
+    [((), 0, -1), ((0, 1), 2, -1), ((0, 1, 7), 2, -1), ((4, 5), 0, 0), ((6, 7), 0, -1)],
+)
+def test_a_time_without_its_bar_has_none(
+    minutes: tuple[int, ...], after: int, container: int
+) -> None:
+    """No bars, after the last, in a hole, on the first bar's open, before the first."""
+    bars = candles([F] * len(minutes), minutes=minutes)
+    found = entry_bars(bars, MINUTE, np.array([at(4)]))
+    assert [array.tolist() for array in found] == [[after], [container]]
+
+
+@pytest.mark.parametrize(("start", "end"), [(1.25, 1.75), (2, 2)])
+def test_a_window_shorter_than_a_bar_holds_none(start: float, end: float) -> None:
+    row = signal(entry_time=at(start), end_time=at(end))
+    paths = replay(batch(market(candles([F] * 6)), row))
+    assert paths.n_bars.tolist() == [0]
+    assert paths.last.tolist() == [1]
+    assert paths.first.tolist() == [2]
+    assert paths.hit.tolist() == [0]
+
+
+def test_a_trade_still_open_has_no_window() -> None:
+    paths = replay(batch(market(candles([F] * 6)), trade(exit=NAN, exit_time=NO_TIME)))
+    assert (paths.n_bars.tolist(), paths.last.tolist()) == ([0], [-1])
+    assert paths.reached_end.tolist() == [False]
+
+
+def test_without_any_bar_nothing_was_seen_and_all_is_missing() -> None:
+    paths = replay(batch(market(candles([])), signal(end_time=at(30))))
+    assert paths.mfe_bar.tolist() == paths.mae_bar.tolist() == [-1]
+    assert paths.n_bars.tolist() == [0]
+    assert paths.n_expected.tolist() == [30]
