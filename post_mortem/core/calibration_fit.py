@@ -4,9 +4,10 @@ Cases teach every curve anew, from a plain one (`PLAIN`): where planted causes a
 error, the cases alone would be certain at any strength, and no market is that clear. Reviews are
 few, and only of causes that were shown, so their curves are pulled towards the ones they were shown
 with (`PRIOR_SD`), and none is touched before `MIN_REVIEWS` in all and `MIN_PER_CAUSE` of its own.
-Both pulls are normal priors. A fit that would fall with
-strength becomes flat. Folds for cross-validation follow a hash of the case's id, so they are the
-same wherever and whenever they are drawn.
+Both pulls are normal priors. A fit that would fall with strength becomes flat. Curves of cases are
+fitted together, as they compete (`calibration.shares`): a cause is not believed less for showing
+beside another that was the reason. Folds for cross-validation follow a hash of the case's id, so
+they are the same wherever and whenever they are drawn.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from post_mortem.core.calibration import Calibration, Curve
+from post_mortem.core.calibration import Calibration, Curve, shares
 from post_mortem.core.calibration_table import NAMED_CAUSES, Figures
-from post_mortem.core.logistic import fit_logistic, logistic
+from post_mortem.core.logistic import fit_competing, fit_logistic, logistic
 from post_mortem.core.types import CAUSES
 from trading.core.candles import F64
 from trading.core.errors import UserError
@@ -35,7 +36,7 @@ BINS = 10
 PRIOR_SD = (1.0, 2.0)  # of intercept and slope around the curve a review was shown with
 PLAIN = Curve(-2.5, 6.0)  # full strength is likely, half of it even, none of it unlikely
 # Cases without any strength cannot say that no strength is no evidence, so that is held firmly.
-PLAIN_SD = (0.4, 4.0)
+PLAIN_SD = (0.3, 4.0)
 
 _RIDGE = 1e-3  # holds a fit that the cases alone would let run away
 
@@ -76,21 +77,41 @@ class Fit:
 def fit_cases(known: Known, base: Calibration, version: str) -> Fit:
     """Curves of all causes that showed in `MIN_PER_CAUSE` cases, and of `unknown`. The others keep
     the curve of `base`."""
-    curves, counts = dict(base.curves), {}
-    for column, cause in enumerate(NAMED_CAUSES):
-        strength = known.strength[:, column]
-        shown = int((strength > 0).sum())
-        if shown >= MIN_PER_CAUSE:
-            curves[cause] = fit_curve(strength, known.truth == cause, PLAIN, PLAIN_SD)
-            counts[cause] = shown
+    shown = {
+        cause: int(n)
+        for cause, n in zip(NAMED_CAUSES, (known.strength > 0).sum(axis=0), strict=True)
+    }
+    counts = {cause: n for cause, n in shown.items() if n >= MIN_PER_CAUSE}
+    curves = _competing_curves(known, base, tuple(counts)) if counts else base.curves
     fitted = replace(base, version=version, curves=curves)
     if len(known) >= MIN_PER_CAUSE:
         posterior = [fitted.posterior(c, known.strength[:, k]) for k, c in enumerate(NAMED_CAUSES)]
-        ranked = np.sort(np.stack(posterior), axis=0)
+        ranked = np.sort(shares(np.stack(posterior)), axis=0)
         unknown = fit_unknown(ranked[-1], ranked[-2], known.truth == "unknown")
         fitted = replace(fitted, unknown=unknown)
         counts["unknown"] = len(known)
     return Fit(rounded(fitted), counts)
+
+
+def _competing_curves(known: Known, base: Calibration, taught: tuple[str, ...]) -> dict[str, Curve]:
+    """Curves of all causes, fitted together; those not taught stay as in `base`."""
+    free = np.array([[cause in taught] * 2 for cause in NAMED_CAUSES])
+    start = [PLAIN if cause in taught else base.curves[cause] for cause in NAMED_CAUSES]
+    prior = np.array([[curve.intercept, curve.slope] for curve in start])
+    precision = np.tile(np.array(PLAIN_SD) ** -2, (len(NAMED_CAUSES), 1))
+    places = {cause: place for place, cause in enumerate(NAMED_CAUSES)}
+    truth = np.array([places.get(str(cause), len(places)) for cause in known.truth], np.int64)
+    while True:
+        weights = fit_competing(known.strength, truth, prior=prior, precision=precision, free=free)
+        falls = weights[:, 1] < 0
+        if not falls.any():
+            break
+        # A falling slope becomes flat and stays so.
+        free[falls, 1], prior[falls, 1] = False, 0.0
+    return {
+        cause: Curve(float(weights[k, 0]), float(weights[k, 1]))
+        for k, cause in enumerate(NAMED_CAUSES)
+    }
 
 
 def fit_reviews(reviews: Reviews, base: Calibration, version: str) -> Fit:

@@ -77,8 +77,8 @@ def _label(numbers: LabelNumbers) -> dict[str, object]:
 
 def _ranked(findings: tuple[CauseNumbers, ...]) -> list[dict[str, object]]:
     ranked = sorted((f for f in findings if f.rank > 0), key=lambda f: f.rank)
-    weak = (f for f in findings if f.rank == 0 and f.status == Status.NOT_FIRED and f.posterior > 0)
-    shown = [*ranked, *sorted(weak, key=lambda f: -f.posterior)] if ranked else []
+    weak = (f for f in findings if f.rank == 0 and f.status == Status.NOT_FIRED and f.strength > 0)
+    shown = [*ranked, *sorted(weak, key=lambda f: (-f.posterior, -f.strength))] if ranked else []
     return [
         {
             "rank": rank,

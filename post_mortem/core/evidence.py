@@ -87,7 +87,8 @@ class LabelNumbers:
 
 @dataclass(frozen=True, slots=True)
 class CauseNumbers:
-    """One cause of one audit, as stored. `facts` holds only known numbers."""
+    """One cause of one audit, as stored. `facts` holds only known numbers; `others` is the sum of
+    the posteriors of the other named causes, with which this one shares its own."""
 
     cause: str
     status: int
@@ -97,6 +98,7 @@ class CauseNumbers:
     rank: int
     missing: tuple[str, ...]
     facts: Mapping[str, float]
+    others: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

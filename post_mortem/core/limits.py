@@ -4,8 +4,9 @@ constants.
 A cause fires from the strength at which its posterior reaches `FIRE_FROM`. Most strengths are
 products of ramps, so with all else as it was the factor of one number may fall (or must rise) by
 least strength / strength; the limit is the number at which its ramp has that value. Where the
-stored posterior no longer follows from the stored strength (another calibration judged it), only
-the foot of the ramp is certain. Counts of wins are tried one by one. None: no such limit.
+stored posterior, with what it leaves to the others, does not follow from the stored strength
+(another calibration judged it), only the foot of the ramp is certain. Counts of wins are tried one
+by one. None: no such limit.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from .evidence import CauseNumbers
 from .measures import JUMP_R, JUMP_Z, MOVE_R, MOVE_Z, ramp
 from .pools import beta_below, wilson
 from .surroundings import IMPACT_WEIGHT, NO_SURPRISE_WEIGHT
-from .types import Status
+from .types import CAUSES, Status
 
 # Strength and posterior are stored in steps of a ten-thousandth.
+_HALF_STEP = 5e-5
 _SAME_POSTERIOR = 2e-3
 _SAME_STRENGTH = 2e-4
 
@@ -42,8 +44,13 @@ def least_strength(cause: str) -> float:
 
 
 def _calibrated(numbers: CauseNumbers) -> bool:
-    now = DEFAULT.posterior(numbers.cause, np.array(numbers.strength))
-    return abs(float(now) - numbers.posterior) <= _SAME_POSTERIOR
+    """Whether the stored posteriors allow that this cause alone had the posterior it has now. A
+    cause beside one that is certain is rounded to nothing, and allows anything."""
+    now = float(DEFAULT.posterior(numbers.cause, np.array(numbers.strength)))
+    left, dirt = 1 - numbers.others, (len(CAUSES) - 1) * _HALF_STEP
+    least = (numbers.posterior - _HALF_STEP) / (left + dirt)
+    most = (numbers.posterior + _HALF_STEP) / max(left - dirt, _HALF_STEP)
+    return least - _SAME_POSTERIOR <= now <= most + _SAME_POSTERIOR
 
 
 def _on(value: float, ends: tuple[float, float]) -> float:
@@ -84,7 +91,7 @@ def release_turning(numbers: CauseNumbers) -> float | None:
         return turning("jump_z", JUMP_Z)(numbers)
     strength = weight * _on(z, MOVE_Z) * _on(size, MOVE_R)
     posterior = float(DEFAULT.posterior(numbers.cause, np.array(strength)))
-    return backed(replace(numbers, strength=strength, posterior=posterior))
+    return backed(replace(numbers, strength=strength, posterior=posterior, others=0.0))
 
 
 def fixed(value: float) -> Limit:

@@ -86,6 +86,87 @@ def fit_logistic(
     return LogisticFit(weights, covariance)
 
 
+def fit_competing(
+    strength: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    *,
+    prior: NDArray[np.float64],
+    precision: NDArray[np.float64],
+    free: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """(K, 2) intercept and slope of each of K causes that compete with each other and with none.
+
+    A cause with a strength above 0 has the odds exp(intercept + slope * strength) against none, one
+    without has no chance. `strength` (n, K); `truth` (n,) the index of the reason, K for none; a
+    reason without strength is told by nothing and as good as none. The others (K, 2): a normal
+    prior as in `fit_logistic`, and which weights may leave it.
+    """
+    own = (np.arange(strength.shape[1])[None, :] == truth[:, None]) & (strength > 0)
+    moving = np.flatnonzero(free.ravel())
+    weights = prior.astype(np.float64)
+    loss = _competing_loss(strength, own, weights, prior, precision)
+    for _ in range(_STEPS):
+        gradient, information = _competing_slope(strength, own, weights, prior, precision)
+        step = np.zeros(weights.size)
+        step[moving] = np.linalg.solve(information[np.ix_(moving, moving)], gradient[moving])
+        for _ in range(_HALVINGS):
+            candidate = weights + step.reshape(weights.shape)
+            found = _competing_loss(strength, own, candidate, prior, precision)
+            if found <= loss:
+                weights, loss = candidate, found
+                break
+            step = step / 2
+        else:
+            break
+        if float(np.abs(step).max(initial=0.0)) < _CONVERGED:
+            break
+    return weights
+
+
+def _competing_scores(
+    strength: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(n, K + 1) log odds against none, whose own, the last, are 0."""
+    score = np.minimum(weights[:, 0] + weights[:, 1] * strength, _LARGEST_LOG_ODDS)
+    return np.column_stack([np.where(strength > 0, score, -np.inf), np.zeros(len(strength))])
+
+
+def _competing_loss(
+    strength: NDArray[np.float64],
+    own: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    prior: NDArray[np.float64],
+    precision: NDArray[np.float64],
+) -> float:
+    score = _competing_scores(strength, weights)
+    said = np.where(own, score[:, :-1], 0.0).sum(axis=1)
+    likely = np.logaddexp.reduce(score, axis=1) - said
+    return float(likely.sum() + 0.5 * (precision * (weights - prior) ** 2).sum())
+
+
+def _competing_slope(
+    strength: NDArray[np.float64],
+    own: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    prior: NDArray[np.float64],
+    precision: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gradient of the penalised likelihood, and its information, of all weights in a row."""
+    score = _competing_scores(strength, weights)
+    odds = np.exp(score - score.max(axis=1, keepdims=True))
+    p = (odds / odds.sum(axis=1, keepdims=True))[:, :-1]
+    design = np.stack([np.ones_like(strength), strength], axis=2)
+    missed = (own - p)[:, :, None] * design
+    gradient = missed.sum(axis=0) - precision * (weights - prior)
+    flat = (p[:, :, None] * design).reshape(len(strength), -1)
+    information = -(flat.T @ flat)
+    for k in range(strength.shape[1]):
+        part = slice(2 * k, 2 * k + 2)
+        information[part, part] += (p[:, k, None] * design[:, k]).T @ design[:, k]
+    information[np.diag_indices_from(information)] += precision.ravel() + np.finfo(float).tiny
+    return gradient.ravel(), information
+
+
 def _information(design: NDArray[np.float64], p: F64, pull: F64) -> NDArray[np.float64]:
     half = design * np.sqrt(p * (1 - p))[:, None]
     result: NDArray[np.float64] = half.T @ half

@@ -2,7 +2,8 @@
 
 Failed cases are always judged, neutral ones when they lost something or went half the risk against
 the trade; a neutral case without an adverse move gets `unknown` alone. Succeeded, pending and
-filtered cases are not judged. Fired causes rank by posterior (ties: the order of `CAUSES`);
+filtered cases are not judged. A cause fires by its own evidence; its posterior is then its share
+among all that show. Fired causes rank by posterior (ties: the order of `CAUSES`);
 `unknown` ranks first when nothing fired, when what fired is weak beside what could not be checked,
 or when a shock could not be attributed; else last.
 """
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from post_mortem.core.batches import take
-from post_mortem.core.calibration import KNOWN_FROM, Calibration
+from post_mortem.core.calibration import KNOWN_FROM, Calibration, confidence, shares
 from post_mortem.core.calibration_table import DEFAULT
 from post_mortem.core.causes import FACTS, NAMED, unknown
 from post_mortem.core.context import Context, measure
@@ -41,7 +42,7 @@ SHOCKS = ("news_shock", "liquidity_event", "external_shock")
 EXPLAINS = 0.35
 STRONG = 0.60
 # Each cause whose feed is missing could have been the reason: the best must be so much likelier.
-UNCHECKED_RAISES = 0.1
+UNCHECKED_RAISES = 0.15
 MOST_RAISES = 2
 
 
@@ -86,8 +87,23 @@ def _judge(context: Context) -> tuple[tuple[Findings, ...], I8]:
     best = np.max([f.posterior for f in named], axis=0)
     first = (best < _named_from(context, named)) | blind | quiet
     unknowns = _fire(unknowns, first)
-    findings = (*named, unknowns)
-    return findings, _ranks(findings, first)
+    ranks = _ranks((*named, unknowns), first)
+    return (*_competing(named), unknowns), ranks
+
+
+def _competing(named: list[Findings]) -> list[Findings]:
+    """The findings with the posterior, and so the confidence, that is left among the others."""
+    shared = shares(np.stack([finding.posterior for finding in named]))
+    return [
+        replace(
+            finding,
+            posterior=posterior,
+            confidence=np.where(
+                finding.status == Status.FIRED, confidence(cause.BAND, posterior), 0
+            ).astype(np.int8),
+        )
+        for cause, finding, posterior in zip(NAMED, named, shared, strict=True)
+    ]
 
 
 def _quiet(context: Context) -> Bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,6 +187,11 @@ def read_record(blob: bytes) -> RecordView:
     """What a stored record says (`packed`, or the plain bytes of a row of `records`)."""
     values = dict(zip(COLUMNS, unpacked(blob).tolist(), strict=True))
     findings = tuple(_read_cause(values, cause) for cause in CAUSES)
+    named = sum(finding.posterior for finding in findings[:-1])
+    findings = (
+        *(replace(finding, others=named - finding.posterior) for finding in findings[:-1]),
+        findings[-1],
+    )
     judged = any(finding.rank for finding in findings)
     return RecordView(_read_label(values), _number(values["label.drawdown_pips"]), findings, judged)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from post_mortem.core.calibration import FIRE_FROM, KNOWN_FROM, Curve, confidence
+from post_mortem.core.calibration import FIRE_FROM, KNOWN_FROM, Curve, confidence, shares
 from post_mortem.core.calibration_fit import (
     MIN_PER_CAUSE,
     MIN_REVIEWS,
@@ -39,6 +39,26 @@ def test_every_shipped_curve_rises_from_silence_to_an_answer(cause: object) -> N
 )
 def test_confidence_is_the_posterior_in_the_band(posterior: float, expected: int) -> None:
     assert confidence((50, 85), np.array([posterior])).tolist() == [expected]
+
+
+def test_a_cause_alone_keeps_its_posterior() -> None:
+    alone = np.array([[0.3, 0.9, 1.0, 0.0], np.zeros(4)])
+    assert shares(alone)[0] == pytest.approx([0.3, 0.9, 1.0, 0.0], abs=1e-5)
+
+
+def test_causes_that_compete_share_by_their_odds() -> None:
+    # Odds of 3, 1 and, for none, 1.
+    assert shares(np.array([[0.75], [0.5]])).ravel().tolist() == [0.6, 0.2]
+    sure = shares(np.array([[1.0], [1.0], [1.0]])).ravel()
+    assert sure == pytest.approx([1 / 3] * 3, abs=1e-5)
+
+
+def test_shares_keep_the_order_and_leave_something_for_none() -> None:
+    alone = np.random.default_rng(4).random((10, 500)) * 0.999
+    shared = shares(alone)
+    assert (np.argmax(shared, axis=0) == np.argmax(alone, axis=0)).all()
+    assert (shared <= alone + 1e-6).all()
+    assert (shared.sum(axis=0) < 1).all()
 
 
 def test_unknown_is_believed_less_the_better_the_rest() -> None:
@@ -160,6 +180,58 @@ def test_cases_teach_the_causes_that_showed() -> None:
     assert fit.calibration.curves[CAUSES[0]] != DEFAULT.curves[CAUSES[0]]
     assert fit.calibration.curves[CAUSES[1]] == DEFAULT.curves[CAUSES[1]]
     assert fit.calibration.unknown[1] < 0
+
+
+def drawn(n: int, curves: list[Curve]) -> tuple[np.ndarray, np.ndarray]:
+    """Strengths of the first causes, some of them none, and the reasons the curves would draw."""
+    rng = np.random.default_rng(11)
+    strength = np.zeros((n, len(CAUSES) - 1))
+    shown = strength[:, : len(curves)]
+    shown[:] = rng.uniform(0.01, 1, shown.shape) * (rng.random(shown.shape) < 0.7)
+    alone = [
+        np.where(x > 0, 1 / (1 + np.exp(-(c.intercept + c.slope * x))), 0.0)
+        for c, x in zip(curves, shown.T, strict=True)
+    ]
+    below = np.cumsum(shares(np.stack(alone)), axis=0)
+    place = (rng.random(n) >= below).sum(axis=0)
+    names = np.array([*CAUSES[: len(curves)], "unknown"])
+    return strength, names[place]
+
+
+def test_curves_that_compete_are_found_together() -> None:
+    """Fitted one by one, each cause would be blamed for the reasons of the others."""
+    wanted = [Curve(-2.0, 5.0), Curve(-1.0, 4.0), Curve(-3.0, 7.0)]
+    strength, truth = drawn(30_000, wanted)
+    fit = fit_cases(Known(tuple(map(str, range(30_000))), strength, truth), DEFAULT, "v")
+    for place, curve in enumerate(wanted):
+        found = fit.calibration.curves[CAUSES[place]]
+        assert found.intercept == pytest.approx(curve.intercept, abs=0.2)
+        assert found.slope == pytest.approx(curve.slope, abs=0.35)
+        one_by_one = fit_curve(strength[:, place], truth == CAUSES[place])
+        assert one_by_one.slope < curve.slope - 0.5
+    for cause in CAUSES[len(wanted) : -1]:
+        assert fit.calibration.curves[cause] == DEFAULT.curves[cause]
+
+
+def test_a_competing_curve_never_falls_with_strength() -> None:
+    rng = np.random.default_rng(12)
+    n = 2_000
+    strength = np.zeros((n, len(CAUSES) - 1))
+    strength[:, 0], strength[:, 1] = rng.uniform(0.01, 1, (2, n))
+    truth = np.where(rng.random(n) < 1 - strength[:, 0], CAUSES[0], "unknown")
+    truth = np.where(rng.random(n) < strength[:, 1] / 2, CAUSES[1], truth)
+    fit = fit_cases(Known(tuple(map(str, range(n))), strength, truth), DEFAULT, "v")
+    assert fit.calibration.curves[CAUSES[0]].slope == 0
+    assert fit.calibration.curves[CAUSES[1]].slope > 1
+
+
+def test_a_reason_that_did_not_show_teaches_its_curve_nothing() -> None:
+    strength, truth = drawn(2_000, [Curve(-2.0, 5.0)])
+    ids = tuple(map(str, range(2_000)))
+    fit = fit_cases(Known(ids, strength, truth), DEFAULT, "v")
+    hidden = np.where((truth == "unknown") & (np.arange(2_000) % 2 == 0), CAUSES[3], truth)
+    again = fit_cases(Known(ids, strength, hidden), DEFAULT, "v")
+    assert again.calibration.curves == fit.calibration.curves
 
 
 def test_calibration_error_by_hand() -> None:

@@ -16,19 +16,14 @@ import pytest
 from post_mortem.core import minds, wording
 from post_mortem.core.calibration_table import DEFAULT
 from post_mortem.core.causes import NAMED, news_shock, volatility_spike
-from post_mortem.core.context import Context, measure
 from post_mortem.core.evidence import CauseNumbers, Evidence, Fact
-from post_mortem.core.features import market_features
-from post_mortem.core.labeler import label
 from post_mortem.core.limits import least_strength, release_turning, turning
 from post_mortem.core.measures import JUMP_R, JUMP_Z, MOVE_R, MOVE_Z, VOLATILITY_RATIO, ramp
 from post_mortem.core.minds import Mind
-from post_mortem.core.portable import parse_case
-from post_mortem.core.replay import replay
 from post_mortem.core.types import CAUSES, Status
 from post_mortem.core.wording import build
 from tests.core import simulate
-from tests.core.test_causes_fire import SEEDS, findings
+from tests.core.test_causes_fire import SEEDS, context_of, findings
 from tests.core.test_wording import LOST, SUBJECT, others, silent
 
 Case = dict[str, Any]
@@ -128,13 +123,6 @@ def limit_of(numbers: CauseNumbers) -> float:
             assert value is not None
             return value
     raise AssertionError(numbers.cause)
-
-
-def context_of(case: Case) -> Context:
-    batch = parse_case(case)
-    paths = replay(batch)
-    labels = label(batch, paths)
-    return measure(batch, paths, labels, market_features(batch.market), DEFAULT)
 
 
 def fired(found: Any) -> bool:
@@ -237,6 +225,26 @@ def test_another_calibration_makes_only_the_foot_certain():
     share = least_strength("news_shock") / 0.8 * (4.5 - MOVE_Z[0]) / (MOVE_Z[1] - MOVE_Z[0])
     expected = MOVE_Z[0] + share * (MOVE_Z[1] - MOVE_Z[0])
     assert turning("jump_z", MOVE_Z)(known) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("others", [0.0, 0.2, 0.9, 0.9999])
+def test_what_causes_share_is_no_other_calibration(others: float) -> None:
+    """Beside others a posterior is smaller; that is not to be taken for another table's."""
+    facts = {"jump_z": 4.5, "jump_r": 0.9}
+    alone = float(DEFAULT.posterior("news_shock", np.array(0.8)))
+    odds = alone / (1 - alone)
+    shared = round(odds * (1 - others) / (1 + odds), 4)
+    numbers = CauseNumbers("news_shock", Status.FIRED, 0.8, shared, 70, 1, (), facts, others)
+    limit = turning("jump_z", MOVE_Z)(numbers)
+    assert limit == turning("jump_z", MOVE_Z)(replace(numbers, posterior=alone, others=0.0))
+    assert limit is not None
+    assert limit > MOVE_Z[0]
+    # More than is left for it, or far less while there was room, was another table's.
+    more = replace(numbers, posterior=min(shared + 0.3, 1.0), strength=0.3, others=0.0)
+    assert turning("jump_z", MOVE_Z)(more) == MOVE_Z[0]
+    if others < 0.5:
+        less = replace(numbers, posterior=shared / 3)
+        assert turning("jump_z", MOVE_Z)(less) == MOVE_Z[0]
 
 
 def test_a_needed_number_is_never_one_that_was_reached(simulated):

@@ -4,8 +4,9 @@ The drift before the entry is held against the drift of the life, so that the ch
 trade. Trend strategies: prices drifted in favour before (t_pre, best of four windows) and against
 it up to the exit (t_post, best run-up). Mean reversion: a range became a trend, so prices must not
 have trended before, against the trade least of all: that was what it bet on. t_post is counted in
-the volatility of the life itself: in a wild market a large move is no drift. A regime lasts; a
-swing of a few bars is none. A jump or a rise in volatility explains the move better and discounts.
+the volatility of the life itself: in a wild market a large move is no drift. A regime lasts, and
+moves in many small steps: a swing of a few bars is none, nor a loss that one bar made. A rise in
+volatility explains the move as well and discounts.
 Source: CUSUM-like scan of Page (1954) over the bars up to the exit; efficiency ratio of Kaufman.
 """
 
@@ -29,7 +30,9 @@ PRE = (0.5, 2.8)
 POST = (0.4, 2.4)
 AGAINST = (1.5, 3.0)  # a trend against the entry that was there before: no range became one
 RANGE_BEFORE = 0.7  # the most that a range before tells; half of all markets are in one
-VOLATILITY_DISCOUNT = 0.7
+# The largest bar's share of the adverse move: of a drift's many steps it is one, not the most.
+LARGEST_BAR = (0.8, 0.2)
+VOLATILITY_DISCOUNT = 0.5
 FACTS = (
     FactSpec("t_pre", "z", "drift in favour before the entry"),
     FactSpec("t_post", "z", "adverse drift up to the exit, in the life's own volatility"),
@@ -50,8 +53,9 @@ def assess(context: Context) -> Findings:
     ranged = RANGE_BEFORE * (1 - ramp(against, *AGAINST))
     drift = ramp(t_post, *POST) * np.where(reverting, ranged, ramp(t_pre, *PRE))
     drift *= ramp(life.bars.astype(np.float64), *LASTS)
-    discount = (1 - context.jump.strength) * (1 - VOLATILITY_DISCOUNT * context.volatility.strength)
-    strength = np.where(enough & (life.bars >= LEAST_BARS), drift * discount, 0.0)
+    drift *= ramp(_largest_bar(context), *LARGEST_BAR)
+    drift *= 1 - VOLATILITY_DISCOUNT * context.volatility.strength
+    strength = np.where(enough & (life.bars >= LEAST_BARS), drift, 0.0)
     stop = life.exit + 1
     facts = {
         "t_pre": t_pre,
@@ -107,6 +111,13 @@ def _after(context: Context) -> tuple[F64, I64]:
     best, known = t[at, cases], np.isfinite(t[at, cases])
     wilder = np.fmax(context.volatility.ratio, 1.0)
     return np.where(known, best / wilder, np.nan), np.where(known, sizes[at, cases], 0)
+
+
+def _largest_bar(context: Context) -> F64:
+    """Share of the adverse move to the exit that its largest bar made; 1 where it lost no more."""
+    largest = np.fmax(context.jump.r, 0.0)
+    moved = np.fmax(-context.life.r, largest)
+    return np.where(moved > 0, largest / np.where(moved > 0, moved, 1.0), np.nan)
 
 
 def _efficiency(context: Context, start: I64, stop: I64) -> F64:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from post_mortem.core.calibration import confidence
+from post_mortem.core.calibration import confidence, shares
 from post_mortem.core.context import Context
 from post_mortem.core.types import CAUSES, Bool, FactSpec, Findings, Status
 from trading.core.candles import F64
@@ -29,14 +29,14 @@ FACTS = (
     FactSpec("n_checked", "count", "causes that could be checked"),
     FactSpec("n_abstained", "count", "causes that could not be checked"),
     FactSpec("best_cause", "code", "the strongest named cause", CAUSES),
-    FactSpec("best_posterior", "probability", "its posterior"),
-    FactSpec("second_posterior", "probability", "posterior of the next"),
+    FactSpec("best_posterior", "probability", "its posterior, if nothing else showed"),
+    FactSpec("second_posterior", "probability", "the same of the next"),
     FactSpec("expected_loss_rate", "probability", "share this setup loses anyway"),
 )
 
 
 def assess(context: Context, others: Sequence[Findings], quiet: Bool, blind: Bool) -> Findings:
-    """Findings of `unknown` given those of all other causes.
+    """Findings of `unknown` given those of all other causes, before they compete.
 
     `quiet`: neutral without an adverse move; `blind`: a shock that could not be attributed.
     """
@@ -44,7 +44,8 @@ def assess(context: Context, others: Sequence[Findings], quiet: Bool, blind: Boo
     ranked = np.sort(posteriors, axis=0)
     best, second = ranked[-1], ranked[-2]
     abstained = np.stack([f.status == Status.ABSTAINED for f in others]).sum(axis=0)
-    posterior = context.calibration.posterior_unknown(best, second)
+    shared = np.sort(shares(posteriors), axis=0)
+    posterior = context.calibration.posterior_unknown(shared[-1], shared[-2])
     posterior = np.where(quiet | blind, np.maximum(posterior, context.calibration.sure), posterior)
     subtype = np.where(quiet, 1.0, np.where(blind | (abstained >= 3), 2.0, 0.0))
     codes = np.array([CAUSES.index(f.cause) for f in others], np.float64)
