@@ -96,6 +96,8 @@ def _signals(upload: Upload, user: Any, dry_run: bool) -> dict[str, Any]:
         options=TradeOptions(
             tz=upload.text("tz"),
             date_order=upload.text("date_order"),
+            decimal_comma=bool(upload.text("decimal_comma")),
+            timeframe=upload.text("timeframe"),
             partial=bool(upload.text("partial")),
         ),
         created_by=user,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +37,9 @@ class Report:
     notes: tuple[str, ...]
 
 
-def report_of(kind: str, summary: Mapping[str, Any]) -> Report:
-    """From the importer's own summary; candles come as a list of one file."""
+def report_of(kind: str, summary: Mapping[str, Any], worded: Callable[[str], str]) -> Report:
+    """From the importer's own summary; candles come as a list of one file. `worded` puts its
+    messages into the words of the page."""
     s = summary | summary["files"][0] if kind == "candles" else summary
     new, changed, known, skipped = _counts(kind, s)
     noun, dry_run = _NOUNS[kind], bool(s["dry_run"])
@@ -54,7 +55,7 @@ def report_of(kind: str, summary: Mapping[str, Any]) -> Report:
         rows=rows,
         pnl=s.get("pnl", {}),
         skipped=tuple(s["skipped"]) if isinstance(s.get("skipped"), list) else (),
-        warnings=tuple(s.get("warnings", ())),
+        warnings=tuple({**w, "detail": worded(w["detail"])} for w in s.get("warnings", ())),
         notes=tuple(s.get("notes", ())),
     )
 

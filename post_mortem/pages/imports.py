@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-
 from django.contrib import messages
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -13,6 +10,7 @@ from django.shortcuts import redirect
 from post_mortem.selectors.viewer import Viewer
 from post_mortem.services.demo import remove_demo
 from trading.core.errors import FileError, UserError
+from trading.importers.option_words import error_without_options, without_options
 from trading.models import Account, ImportBatch, editable_accounts
 from trading.services.imports import undo_import
 
@@ -29,11 +27,11 @@ _FIELDS = {
     "timeframe": "Timeframe",
     "tz": "Time zone of the file",
     "year": "Year of dates without one",
-    "date-order": "Dates like 01/02/2024",
+    "date-order": "Dates like 01/02/2024 are",
     "dialect": "1,2345 means 1.2345",
     "skip-bad-rows": "Skip bad rows",
 }
-_OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?: (?:decimal-comma|dmy|mdy))?")
+_VALUES = {"dmy": " day first", "mdy": " month first", "dmy or mdy": " day first or month first"}
 
 
 @page("GET", "HEAD", "POST")
@@ -69,12 +67,11 @@ def _uploaded(
     try:
         upload = read_upload(request, accounts)
         summary = run(upload, user=viewer.user, dry_run=dry_run)
-        found["report"] = report_of(upload.kind, summary)
-    except FileError as error:
-        found["error"], status = in_fields(error.detail), _UNPROCESSABLE
-        found["problems"] = [replace(p, detail=in_fields(p.detail)) for p in error.problems]
+        found["report"] = report_of(upload.kind, summary, in_fields)
     except UserError as error:
-        found["error"], status = in_fields(error.detail), _UNPROCESSABLE
+        said = error_without_options(error, _field)
+        found["error"], status = said.detail, _UNPROCESSABLE
+        found["problems"] = said.problems if isinstance(said, FileError) else ()
     if request.headers.get("X-Requested-With") == "fetch":
         context |= found
         return show(request, viewer, "post_mortem/_import_result.html", context, status)
@@ -84,13 +81,14 @@ def _uploaded(
 
 def in_fields(text: str) -> str:
     """A message with the page's fields in place of a command's options."""
-    return _OPTION.sub(
-        lambda m: (
-            f"\N{LEFT DOUBLE QUOTATION MARK}{_FIELDS.get(m[1], m[1])}"
-            "\N{RIGHT DOUBLE QUOTATION MARK}"
-        ),
-        text,
-    )
+    return without_options(text, _field)
+
+
+def _field(option: str, value: str) -> str:
+    if option not in _FIELDS:
+        return f"--{option} on the command line"
+    quoted = f"\N{LEFT DOUBLE QUOTATION MARK}{_FIELDS[option]}\N{RIGHT DOUBLE QUOTATION MARK}"
+    return quoted + _VALUES.get(value, "")
 
 
 def _history(viewer: Viewer) -> list[ImportBatch]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -483,10 +484,28 @@ def test_what_breaks_is_a_page_of_ours(world: World, anna: Client, monkeypatch) 
 
 
 def test_an_importers_message_names_the_fields_of_the_page() -> None:
-    said = in_fields("name it with --symbol, like EURUSD, or --date-order dmy, or --tz")
-    assert said == (
-        "name it with “Symbol”, like EURUSD, or “Dates like 01/02/2024”, or “Time zone of the file”"
+    assert in_fields("name it with --symbol, like EURUSD, or --tz") == (
+        "name it with “Symbol”, like EURUSD, or “Time zone of the file”"
     )
+    assert in_fields("declare --date-order dmy or mdy") == (
+        "declare “Dates like 01/02/2024 are” day first or month first"
+    )
+    assert in_fields("declare a decimal comma with --dialect decimal-comma, or write") == (
+        "declare a decimal comma with “1,2345 means 1.2345”, or write"
+    )
+    assert in_fields("(--map COLUMN=fee)") == "(“Columns of a table” COLUMN=fee)"
+    assert in_fields("with --encoding") == "with --encoding on the command line"
+
+
+def test_the_fields_that_a_refused_file_needs_are_shown(world: World, anna: Client) -> None:
+    table = b"entry_time,side,qty,symbol,entry\n01/02/2024 12:00,long,1,EURUSD,1.1\n"
+    file = SimpleUploadedFile("t.csv", table)
+    answer = anna.post("/import/", {"kind": "trades", "file": file, "do": "preview"})
+    said = answer.content.decode()
+    assert answer.status_code == 422
+    assert "entry_time is &#x27;01/02/2024 12:00&#x27;" in said
+    assert 'id="import-options" open' in said
+    assert 'id="import-options">' in page(anna, "/import/")
 
 
 def test_what_a_command_brought_in_for_everybody_is_an_administrators(

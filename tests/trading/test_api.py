@@ -102,6 +102,7 @@ def test_a_signal_is_posted_once(client: APIClient, account: Account) -> None:
         ({"claimed_setups": ["BOS"]}, 422, "choice", "claimed_setups"),
         ({"symbol": "<script>"}, 422, "bad_symbol", "symbol"),
         ({"account": "1"}, 422, "bad_id", "account"),
+        ({"account": "Nobody's"}, 404, "not_found", "account"),
         ({"account": 999_999_999}, 404, "not_found", None),
         ({"id": 5}, 400, "unknown_field", "id"),
         ({"owner": 1}, 400, "unknown_field", "owner"),
@@ -206,6 +207,17 @@ def test_among_several_accounts_none_is_guessed(client: APIClient, account: Acco
     Account.objects.create(desk=account.desk, owner=account.owner, name="Second")
     response = client.post(TRADES, {"executions": [BUY]}, format="json")
     assert (response.status_code, response.json()["code"]) == (422, "account_required")
+    assert response.json()["detail"].startswith(f"Say which account: yours are Main ({account.pk})")
+    named = {"executions": [BUY], "account": "Second"}
+    assert client.post(TRADES, named, format="json").json()["account"] == "Second"
+    text = SIGNAL | {"account": "Second"}
+    assert client.post(SIGNALS, text, format="json").status_code == 201
+    assert upload(client, "trades", FILLS, tz="UTC", account="Main").json()["account"] == "Main"
+    absent = upload(client, "trades", FILLS, tz="UTC", account="Third")
+    assert (absent.status_code, "Second (" in absent.json()["detail"]) == (404, True)
+    assert upload(client, "trades", FILLS, tz="UTC", account="9" * 30).status_code == 400
+    # What another's account is called is not told.
+    assert client_of(an_account("bob")).post(TRADES, named, format="json").status_code == 404
 
 
 # --- Lists ----------------------------------------------------------------------------------------
@@ -317,6 +329,31 @@ def test_a_bad_upload_changes_nothing(
     response = upload(client, "trades", text, **fields)
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert (Trade.objects.count(), ImportBatch.objects.count()) == (0, 0)
+
+
+def test_an_upload_is_told_what_to_send_not_what_to_type(client: APIClient) -> None:
+    answer = upload(client, "trades", FILLS).json()
+    assert (answer["field"], answer["row"]) == ("tz", 2)
+    assert "the times carry no offset: say with tz in which zone they are" in answer["detail"]
+    american = upload(client, "trades", FILLS.replace("2024-03-04", "03/04/2024"), tz="UTC").json()
+    assert "declare date_order=dmy or mdy" in american["detail"]
+    comma = upload(client, "trades", FILLS.replace("1.0850", '"1,0850"'), tz="UTC").json()
+    assert "decimal_comma=true" in comma["detail"]
+    assert "--" not in str(comma | american)
+    stop = (
+        "open_time,side,qty,symbol,entry,close_time,exit,stop\n"
+        "2024-03-04T12:00:00Z,long,1,EURUSD,1.1,2024-03-04T13:00:00Z,1.2,1.0\n"
+    )
+    (warning,) = upload(client, "trades", stop).json()["warnings"]
+    assert "map stop=stop_loss_initial" in warning["detail"]
+    assert "--" not in warning["detail"]
+
+
+def test_every_parameter_that_is_not_known_is_named(client: APIClient) -> None:
+    answer = client.get(f"{TRADES}?limit=1&owner=9").json()
+    assert (answer["field"], answer["detail"][:21]) == ("limit", "Unknown limit, owner:")
+    assert "symbol" in answer["detail"]
+    assert client.get(f"{TRADES}?page=99").json()["detail"] == "There is no page 99."
 
 
 def test_uploads_need_a_file_of_reasonable_size(

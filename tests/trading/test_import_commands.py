@@ -126,7 +126,7 @@ def test_bad_input_is_two_and_leaves_nothing(fills: Path, tmp_path: Path) -> Non
 def test_bad_rows_are_skipped_on_request(fills: Path) -> None:
     fills.write_text(FILLS + "2024-03-04,09:00:00,EURUSD,0,1.1,B,,,\n")
     text = run("import_trades", fills, "--account", "A", "--tz", "UTC", "--skip-bad-rows")
-    assert "skipped line 4: quantity is 0, expected above zero [quantity]" in text
+    assert "skipped line 4: Quantity is 0, expected above zero [quantity]" in text
     assert Trade.objects.count() == 1
 
 
@@ -161,6 +161,20 @@ def test_signals_go_to_the_only_account(signals: Path) -> None:
     assert Signal.objects.count() == 2
     status, _, error = failed("import_signals", signals)
     assert (status, error["code"]) == (2, "account_required")
+
+
+def test_among_several_accounts_the_option_and_the_names_are_told(signals: Path) -> None:
+    account = an_account("trader")
+    Account.objects.create(desk=account.desk, owner=account.owner, name="Second")
+    code, said, _ = failed("import_signals", signals)
+    assert (code, "say which with --account: Main, Second" in said) == (2, True)
+
+
+def test_signals_without_a_timeframe_take_the_one_declared(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text("time;symbol;side;entry\n2024-03-04T12:00:00Z;EURUSD;long;1,085\n")
+    run("import_signals", path, "--timeframe", "1h", "--dialect", "decimal-comma")
+    assert Signal.objects.get().entry_price == Decimal("1.085")
 
 
 def test_a_bad_signal_is_two_and_leaves_nothing(signals: Path) -> None:

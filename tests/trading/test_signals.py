@@ -282,3 +282,23 @@ def test_a_posted_signal() -> None:
     with pytest.raises(UserError) as caught:
         signal_row(FULL | {"stop_loss": "1.09"}, line=1, time=NOON)
     assert caught.value.code == "sl_side"
+
+
+def test_a_declared_timeframe_and_decimal_commas() -> None:
+    plain = {k: v for k, v in FULL.items() if k != "timeframe"}
+    assert "--timeframe" in refused(csv_of(plain)).detail
+    comma = plain | {"entry": "1,08500", "stop_loss": "1,0840", "take_profit": "1,0870"}
+    comma |= {"score": "71,5", "confidence": "0,8", "truth_index": "0,7"}
+    for data in (jsonl(comma), csv_of(comma)):
+        (signal,) = read(data, timeframe="1h", decimal_comma=True).signals
+        assert (signal.timeframe, signal.entry, signal.stop_loss) == ("1h", D("1.085"), D("1.084"))
+        assert refused(data, timeframe="1h").code == "dialect"
+    (own,) = read(jsonl(FULL), timeframe="5m").signals
+    assert own.timeframe == "1h"
+
+
+def test_a_field_that_is_none_is_named_before_one_that_is_missing() -> None:
+    row = {("timestamp" if k == "time" else k): v for k, v in SHORT.items()}
+    error = refused(jsonl(row))
+    assert (error.code, error.field) == ("unknown_field", "timestamp")
+    assert "expected external_id, time, symbol" in error.detail

@@ -102,7 +102,7 @@ def test_a_side_that_is_none_is_refused_with_its_row(word: str) -> None:
         ("EURUSD", "<script>", "bad_symbol", "symbol"),
         ("EURUSD", "", "bad_symbol", "symbol"),
         ("07:00:00", "25:00:00", "out_of_range", "date"),
-        ("07:00:00", "", "timezone_required", None),
+        ("07:00:00", "", "timezone_required", "tz"),
         ("2024-03-04,07", "2024-02-30,07", "out_of_range", "date"),
         ("2024-03-04,07", "9999-03-04,07", "out_of_range", "date"),
         ("2024-03-04,07", "1600-03-04,07", "out_of_range", "date"),

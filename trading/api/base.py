@@ -40,10 +40,12 @@ class StrictSerializer(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, Mapping):
             known = {name for name, field in self.fields.items() if not field.read_only}
-            for name in data:
-                if name not in known:
-                    detail = f"Unknown: this takes {', '.join(sorted(known)) or 'nothing'}."
-                    raise ValidationError({name: [detail]}, code=self.unknown_code)
+            unknown = [str(name) for name in data if name not in known]
+            if unknown:
+                takes = ", ".join(sorted(known)) or "nothing"
+                named = f" {', '.join(unknown)}" if len(unknown) > 1 else ""
+                detail = f"Unknown{named}: this takes {takes}."
+                raise ValidationError({unknown[0]: [detail]}, code=self.unknown_code)
         return super().to_internal_value(data)
 
 
@@ -110,6 +112,7 @@ class Pages(PageNumberPagination):
     page_size_query_param = "page_size"
     max_page_size = 200
     last_page_strings = ()
+    invalid_page_message = "There is no page {page_number}."
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
         for name in (self.page_query_param, self.page_size_query_param):

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -19,10 +19,11 @@ from trading.importers import candle_files
 from trading.importers import trades as trade_files
 from trading.importers.contract import ReadOptions
 from trading.importers.news import NewsOptions
+from trading.importers.option_words import error_without_options, without_options
 from trading.importers.sources import ENCODINGS, InputFile
 from trading.importers.trades_columns import parse_mapping
 from trading.importers.trades_contract import TradeOptions
-from trading.services.accounts import account_by_id, market_data_desk
+from trading.services.accounts import account_chosen, market_data_desk
 from trading.services.candle_imports import ImportRequest, import_candles
 from trading.services.news import import_news
 from trading.services.trades import import_trades
@@ -41,8 +42,21 @@ class UploadIn(StrictSerializer):
     dry_run = serializers.BooleanField(default=False)
 
 
+@extend_schema_field(OpenApiTypes.STR)
+class AccountField(serializers.CharField):
+    """An account by its id or its name."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        text = super().to_internal_value(data)
+        if not (text.isascii() and text.isdecimal()):
+            return text
+        if len(text) > len(str(MAX_ID)) or not 1 <= int(text) <= MAX_ID:
+            raise serializers.ValidationError("No id of an account.", code="bad_id")
+        return int(text)
+
+
 class TradesUploadIn(UploadIn):
-    account = serializers.IntegerField(min_value=1, max_value=MAX_ID, required=False)
+    account = AccountField(required=False, help_text="Id or name; default: your only account")
     format = serializers.ChoiceField(list(trade_files.FORMATS), default=trade_files.AUTO)
     map = serializers.ListField(
         child=serializers.CharField(), default=list, help_text="COLUMN=FIELD, repeated"
@@ -91,8 +105,21 @@ def name_of(file: UploadedFile[Any]) -> str:
     return file.name or "upload"
 
 
+def _field(option: str, value: str) -> str:
+    """The field of an upload for an option of a command."""
+    if option == "dialect":
+        return "decimal_comma=true"
+    name = option.replace("-", "_")
+    return f"{name}={value}" if value else name
+
+
 class _Upload(Endpoint):
     parser_classes = [MultiPartParser]
+
+    def handle_exception(self, error: Exception) -> Response:
+        if isinstance(error, UserError):
+            error = error_without_options(error, _field)
+        return super().handle_exception(error)
 
 
 class TradesImport(_Upload):
@@ -104,7 +131,7 @@ class TradesImport(_Upload):
     def post(self, request: Request) -> Response:
         """Import a file of trades. Importing it again adds nothing; `dry_run` only shows."""
         given = self.form_of(request, TradesUploadIn)
-        account = account_by_id(user=request.user, account_id=given.get("account"))
+        account = account_chosen(user=request.user, asked=given.get("account"))
         options = TradeOptions(
             tz=given.get("tz"),
             format=given["format"],
@@ -125,7 +152,11 @@ class TradesImport(_Upload):
             created_by=request.user,
             dry_run=given["dry_run"],
         )
-        return Response(result.summary)
+        warnings = [
+            {**warning, "detail": without_options(warning["detail"], _field)}
+            for warning in result.summary["warnings"]
+        ]
+        return Response({**result.summary, "warnings": warnings})
 
 
 class CandlesImport(_Upload):

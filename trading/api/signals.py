@@ -14,12 +14,12 @@ from trading.core.errors import UserError
 from trading.importers.signals import REQUIRED, signal_row
 from trading.importers.values import NO_ZONE, read_time
 from trading.models import Signal
-from trading.services.accounts import account_by_id
+from trading.services.accounts import account_chosen
 from trading.services.signals import post_signal
 
 from .base import JSON_PARSERS, ListEndpoint, MomentField, Query, answers
 from .rows import SignalSerializer
-from .values import account_id
+from .values import asked_account
 
 _COLUMNS = {
     "account": "account",
@@ -104,7 +104,7 @@ class SignalList(ListEndpoint):
         """Post a signal. 201 when it is new, 200 when it is stored already; a stop or target on
         the wrong side of the entry is refused."""
         values = self.object_of(request)
-        account = account_by_id(user=request.user, account_id=account_id(values))
+        account = account_chosen(user=request.user, asked=asked_account(values))
         missing = next((name for name in REQUIRED if values.get(name) in (None, "")), None)
         if missing:
             raise UserError("missing", f"{missing} is missing", field=missing)

@@ -16,12 +16,12 @@ from rest_framework.response import Response
 from trading.importers.executions import read_executions
 from trading.importers.trades_contract import TradeOptions
 from trading.models import Trade
-from trading.services.accounts import account_by_id
+from trading.services.accounts import account_chosen
 from trading.services.trades import store_trades
 
 from .base import JSON_PARSERS, ListEndpoint, MomentField, Query, answers
 from .rows import SummarySerializer, TradeSerializer
-from .values import account_id
+from .values import asked_account
 
 _COLUMNS = {
     "account": "account",
@@ -102,7 +102,7 @@ class TradeList(ListEndpoint):
         """Post executions; trades are built from all of the account's, by FIFO. Sending the same
         fills again adds nothing: 201 when something was added, else 200."""
         values = self.object_of(request)
-        account = account_by_id(user=request.user, account_id=account_id(values))
+        account = account_chosen(user=request.user, asked=asked_account(values))
         executions, dry_run = values.pop("executions", None), values.pop("dry_run", False)
         for name in values:
             raise ValidationError({name: ["Unknown."]}, code="unknown_field")

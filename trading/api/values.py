@@ -9,11 +9,11 @@ from trading.core.errors import UserError
 from .base import MAX_ID
 
 
-def account_id(values: dict[str, Any]) -> int | None:
-    """Take the account's id out of a body; None when there is none."""
+def asked_account(values: dict[str, Any]) -> int | str | None:
+    """Take the account's id or name out of a body; None when there is none."""
     value = values.pop("account", None)
-    if value is None:
-        return None
+    if value is None or (isinstance(value, str) and value.strip() and not value.isdecimal()):
+        return value
     if type(value) is not int or not 1 <= value <= MAX_ID:
-        raise UserError("bad_id", "account is the id of an account", field="account")
+        raise UserError("bad_id", "account is the id or the name of an account", field="account")
     return value

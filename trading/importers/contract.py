@@ -189,10 +189,12 @@ class ProblemLog:
             raise FileError(self.file, self.problems)
 
 
-def refuse(file: str, code: str, detail: str, *, row: int | None = None) -> FileError:
+def refuse(
+    file: str, code: str, detail: str, *, row: int | None = None, field: str | None = None
+) -> FileError:
     """The error of a file with one fatal problem."""
     rows = () if row is None else (row,)
-    return FileError(file, (Problem(code, detail, True, rows=rows),))
+    return FileError(file, (Problem(code, detail, True, field, rows),))
 
 
 @contextmanager

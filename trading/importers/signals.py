@@ -29,6 +29,7 @@ from .values import (
     WrittenTime,
     as_decimal,
     positive,
+    read_decimal,
     read_position_side,
     read_time,
     times_utc,
@@ -51,6 +52,7 @@ _LENGTHS: Final = {
     "external_id": 120, "strategy": 80, "model_version": 60, "regime": 40, "timeframe": 6,
 }  # fmt: skip
 _SCORES: Final = ("score", "min_score")
+_NUMBERS: Final = ("entry", "stop_loss", "take_profit", *_SCORES, "confidence", "truth_index")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,9 +140,13 @@ def _table(data: bytes, file: str, options: TradeOptions) -> list[Record]:
     if unknown:
         detail = f"unknown columns {', '.join(unknown)[:200]!a}: expected {', '.join(COLUMNS)}"
         raise refuse(file, "unknown_column", detail, row=1)
-    missing = [name for name in REQUIRED if name not in names]
+    given = (*names, "timeframe") if options.timeframe else names
+    missing = [name for name in REQUIRED if name not in given]
     if missing:
-        raise refuse(file, "missing_columns", f"no column {', '.join(missing)}", row=1)
+        detail = f"no column {', '.join(missing)}: every signal needs {', '.join(REQUIRED)}"
+        if "timeframe" in missing:
+            detail += "; one timeframe for all is given with --timeframe, like 1h"
+        raise refuse(file, "missing_columns", detail, row=1)
     records: list[Record] = []
     for line, cells in table.rows:
         if len(cells) != len(names):
@@ -182,6 +188,8 @@ def _read(
     read: list[SignalRow] = []
     for line, values in records:
         try:
+            _check_names(values)
+            values = _as_declared(values, options)
             time = read_time(str(_needed(values, "time")), "time", date_order=options.date_order)
             read.append(signal_row(values, line=line, time=time.ns))
             written.append(time)
@@ -190,7 +198,7 @@ def _read(
     if zone is None:
         for row, time in zip(read, written, strict=True):
             if not time.zoned:
-                raise refuse(file, "timezone_required", NO_ZONE, row=row.line)
+                raise refuse(file, "timezone_required", NO_ZONE, row=row.line, field="tz")
     result = []
     for row, moment in zip(read, times_utc(written, zone), strict=True):
         if isinstance(moment, int):
@@ -205,11 +213,7 @@ def signal_row(values: Mapping[str, Any], *, line: int, time: int) -> SignalRow:
 
     Every value is checked; the first that is wrong is a UserError naming its field.
     """
-    unknown = sorted(set(values) - set(COLUMNS))
-    if unknown:
-        raise UserError(
-            "unknown_field", f"unknown field {unknown[0][:60]!a}", field=unknown[0][:60]
-        )
+    _check_names(values)
     timeframe = _text(_needed(values, "timeframe"), "timeframe")
     timeframe_ns(timeframe)
     row = SignalRow(
@@ -240,6 +244,25 @@ def signal_row(values: Mapping[str, Any], *, line: int, time: int) -> SignalRow:
     )
     check_sides(row.side, row.entry, row.stop_loss, row.take_profit)
     return row
+
+
+def _check_names(values: Mapping[str, Any]) -> None:
+    unknown = sorted(set(values) - set(COLUMNS))
+    if unknown:
+        name = unknown[0][:60]
+        detail = f"unknown field {name!a}: expected {', '.join(COLUMNS)}"
+        raise UserError("unknown_field", detail, field=name)
+
+
+def _as_declared(values: Mapping[str, Any], options: TradeOptions) -> Mapping[str, Any]:
+    """The values with the declared timeframe where they have none, and commas read as declared."""
+    result = dict(values)
+    if options.timeframe and result.get("timeframe") in (None, ""):
+        result["timeframe"] = options.timeframe
+    if options.decimal_comma:
+        written = {n: v for n in _NUMBERS if isinstance(v := result.get(n), str) and v}
+        result |= {n: read_decimal(v, n, comma=True) for n, v in written.items()}
+    return result
 
 
 def check_sides(side: int, entry: Decimal, stop: Decimal | None, target: Decimal | None) -> None:

@@ -84,6 +84,14 @@ class Columns:
     header_hash: str
     width: int
 
+    def in_headers(self, error: UserError) -> UserError:
+        """The error with the file's header in place of the field's name."""
+        headers = [header for header, field in self.mapping.items() if field == error.field]
+        rest = error.detail.removeprefix(f"{error.field} ")
+        if len(headers) != 1 or rest == error.detail:
+            return error
+        return UserError(error.code, f"{headers[0]} {rest}", field=error.field, row=error.row)
+
 
 def plain_header(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.strip().lower()).strip("_")

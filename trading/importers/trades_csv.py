@@ -217,11 +217,11 @@ def _moments(
             written.append([_written(row, field) for field in fields])
             kept.append(row)
         except UserError as error:
-            rows.bad(row.line, error)
+            rows.bad(row.line, row.columns.in_headers(error))
     if zone is None:
         for row, times in zip(kept, written, strict=True):
             if any(time is not None and not time.zoned for time in times):
-                raise refuse(file, "timezone_required", NO_ZONE, row=row.line)
+                raise refuse(file, "timezone_required", NO_ZONE, row=row.line, field="tz")
     columns = [times_utc([times[i] for times in written], zone) for i in range(len(fields))]
     result = []
     for i, (row, times) in enumerate(zip(kept, written, strict=True)):
@@ -263,7 +263,7 @@ def _built(
         try:
             result.append(build(timed))
         except UserError as error:
-            rows.bad(timed.row.line, error)
+            rows.bad(timed.row.line, timed.row.columns.in_headers(error))
     return result
 
 

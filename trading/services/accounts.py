@@ -88,23 +88,35 @@ def local_user(*, username: str | None = None) -> tuple[Any, bool]:
     return created, True
 
 
-def account_by_id(*, user: Any, account_id: int | None) -> Account:
-    """The account that a user may change; without an id the user's only one.
+def account_chosen(*, user: Any, asked: int | str | None) -> Account:
+    """The account that a user may change, by its id or its name; unsaid the user's only one.
 
     One that is not visible does not exist (NotFoundError); one that may only be read is a UserError
     `not_permitted`.
     """
-    if account_id is None:
+    if asked is None:
         own = list(Account.objects.filter(owner=user).order_by("pk")[:2])
         if len(own) != 1:
-            raise UserError("account_required", "Say which account.", field="account")
+            detail = f"Say which account: {_accounts_of(user)}."
+            raise UserError("account_required", detail, field="account")
         return own[0]
-    account = visible_accounts(user).filter(pk=account_id).select_related("desk").first()
+    if isinstance(asked, str):
+        named = find_account(user=user, name=asked)
+        if named is None:
+            detail = f"No account of this name: {_accounts_of(user)}."
+            raise NotFoundError("not_found", detail, field="account")
+        return named
+    account = visible_accounts(user).filter(pk=asked).select_related("desk").first()
     if account is None:
         raise NotFoundError("not_found", "Not found.")
-    if not editable_accounts(user).filter(pk=account_id).exists():
+    if not editable_accounts(user).filter(pk=asked).exists():
         raise UserError("not_permitted", "You may read this, not change it.")
     return account
+
+
+def _accounts_of(user: Any) -> str:
+    rows = editable_accounts(user).order_by("pk")[:20]
+    return "yours are " + (", ".join(f"{row.name} ({row.pk})" for row in rows) or "none")
 
 
 def market_data_desk(*, user: Any, desk_id: int | None, shared: bool = False) -> Desk | None:
@@ -150,9 +162,9 @@ def account_for(*, account: str | None, username: str | None = None) -> Owner:
     if account is not None:
         found, account_new = get_or_create_account(user=user, name=account)
         return Owner(user, found, user_new, account_new)
-    own = list(Account.objects.filter(owner=user).order_by("pk")[:2])
+    own = list(Account.objects.filter(owner=user).order_by("pk"))
     if len(own) > 1:
-        raise UserError(
-            "account_required", f"{user} has several accounts: name one", field="account"
-        )
+        names = ", ".join(each.name for each in own)
+        detail = f"{user} has several accounts: say which with --account: {names}"
+        raise UserError("account_required", detail, field="account")
     return Owner(user, own[0] if own else ensure_personal_desk(user=user), user_new, not own)

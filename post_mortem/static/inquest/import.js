@@ -8,6 +8,8 @@ const said = document.getElementById("import-said");
 function showPart(html) {
   const parsed = new DOMParser().parseFromString(html, "text/html");
   result.replaceChildren(...parsed.body.childNodes);
+  // What went wrong or was noticed may name a field in there.
+  if (result.querySelector(".note")) document.getElementById("import-options").open = true;
   result.scrollIntoView({ block: "nearest" });
 }
 

@@ -28,6 +28,8 @@ class Command(InquestCommand):
             metavar="NAME",
             help="account, made if it is missing; default: the only one",
         )
+        parser.add_argument("--timeframe", help="timeframe of signals that state none, like 1h")
+        parser.add_argument("--dialect", choices=("decimal-comma",), help="1,2345 means 1.2345")
 
     _before: int | None = None
 
@@ -36,6 +38,8 @@ class Command(InquestCommand):
         given = TradeOptions(
             tz=options["tz"],
             date_order=options["date_order"],
+            decimal_comma=options["dialect"] == "decimal-comma",
+            timeframe=options["timeframe"],
             encoding=options["encoding"],
             partial=options["skip_bad_rows"],
         )
