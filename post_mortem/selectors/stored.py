@@ -79,6 +79,14 @@ def other_calibration(cases: CasesOf, stored: StoredRows) -> Bool:
     return result
 
 
+def other_series(cases: CasesOf, stored: StoredRows) -> Bool:
+    """Which cases are stored as judged by another series than the one chosen today, which may have
+    the very same bars."""
+    now = -1 if cases.series_id is None else cases.series_id
+    result: Bool = (stored.place >= 0) & (stored.integers("series_id") != now)
+    return result
+
+
 def causes_of(audit_ids: Sequence[int]) -> dict[int, list[tuple[Any, ...]]]:
     """(rank, cause, confidence, posterior) of stored causes by audit, best first."""
     found: dict[int, list[tuple[Any, ...]]] = {}

@@ -20,7 +20,7 @@ from post_mortem.models import AuditRCA, InsightAudit, LabelingRule, RuleSnapsho
 from post_mortem.selectors.cases import CasesOf
 from post_mortem.selectors.columns import utc_ns
 from post_mortem.selectors.inputs_version import inputs_version
-from post_mortem.selectors.stored import StoredRows, other_calibration, stored_rows
+from post_mortem.selectors.stored import StoredRows, other_calibration, other_series, stored_rows
 from post_mortem.services import bulk
 from post_mortem.services.bulk import UniqueKey
 from post_mortem.services.calibrations import store_table
@@ -100,8 +100,9 @@ def write(
 
 def _not_stale(cases: CasesOf, stored: StoredRows, rows: I64) -> None:
     """What was marked stale and turned out to have the same inputs is current again."""
-    stale = (stored.integers("is_stale", 0)[rows] > 0) & ~other_calibration(cases, stored)[rows]
-    marked = stored.integers("id")[rows[stale]].tolist()
+    others = other_calibration(cases, stored) | other_series(cases, stored)
+    current = (stored.integers("is_stale", 0) > 0) & ~others
+    marked = stored.integers("id")[rows[current[rows]]].tolist()
     for start in range(0, len(marked), _FEW):
         part = marked[start : start + _FEW]
         InsightAudit.objects.filter(pk__in=part).update(is_stale=False)

@@ -33,7 +33,7 @@ from post_mortem.core.version import ENGINE_VERSION
 from post_mortem.selectors.case_rows import Selection, groups
 from post_mortem.selectors.cases import CasesOf, group_batches
 from post_mortem.selectors.inputs_version import inputs_version
-from post_mortem.selectors.stored import other_calibration, stored_rows
+from post_mortem.selectors.stored import other_calibration, other_series, stored_rows
 from post_mortem.services.audit_writer import Judged, Written, write
 from post_mortem.services.staleness import mark_stale
 from post_mortem.services.write_behind import WriteBehind, can_write_behind, collector_at_rest
@@ -189,9 +189,12 @@ class _Run:
         read = bars_read(cases.batch, paths)
         hashes = input_hashes(cases.batch, paths, read, cases.rule_hashes())
         self._count(labels)
-        stored = stored_rows(cases, "input_hash", "engine_version", "is_stale", "calibration_id")
+        stored = stored_rows(
+            cases, "input_hash", "engine_version", "is_stale", "calibration_id", "series_id"
+        )
         version = stored.integers("engine_version")
         changed = self._changed(hashes, stored.texts("input_hash"), version)
+        changed |= other_series(cases, stored)
         if not self.skip_rca:
             changed |= other_calibration(cases, stored)
         # Rows that are neighbours in the indexes are written one after the other.

@@ -2,7 +2,7 @@
 
 An audit is stale when the case that would be built for it today has another input hash: its bars
 were revised or a finer series covers them now, its rule was edited, older trades or news arrived;
-or when its desk adopted another calibration since.
+or when its desk adopted another calibration or prefers another series since.
 Marking rebuilds the cases without judging them, about a second for 100,000.
 """
 
@@ -25,9 +25,9 @@ from post_mortem.selectors.case_rows import Selection, groups
 from post_mortem.selectors.cases import CasesOf, group_batches
 from post_mortem.selectors.inputs_version import inputs_version
 from post_mortem.selectors.markets import related_to
-from post_mortem.selectors.stored import other_calibration, stored_rows
+from post_mortem.selectors.stored import other_calibration, other_series, stored_rows
 from post_mortem.services import bulk
-from trading.models import Account, CandleSeries, ImportBatch
+from trading.models import Account, CandleSeries, Desk, ImportBatch, Instrument, Outage
 
 _FEW: Final = 500
 
@@ -68,10 +68,11 @@ def _mark(cases: CasesOf, inputs: Hashable) -> int:
     with transaction.atomic():
         # What a run writes meanwhile is marked by the run, or is seen here.
         bulk.lock(cases.account_id)
-        stored = stored_rows(cases, "input_hash", "is_stale", "outcome", "calibration_id")
+        fields = ("input_hash", "is_stale", "outcome", "calibration_id", "series_id")
+        stored = stored_rows(cases, *fields)
         was_hash = stored.texts("input_hash")
         differs = np.array([bool(a) and a != b for a, b in zip(was_hash, hashes, strict=True)])
-        differs |= other_calibration(cases, stored)
+        differs |= other_calibration(cases, stored) | other_series(cases, stored)
         was = stored.integers("is_stale", 0) > 0
         ids = stored.integers("id")
         there = ids >= 0
@@ -91,12 +92,16 @@ def _set(ids: list[int], *, stale: bool) -> None:
 
 
 def connect() -> None:
-    """Mark audits whenever a rule, a series or an import changes: after its commit."""
+    """Mark audits whenever anything changes that a case is made of: after its commit."""
     for model, receiver in (
         (LabelingRule, _desk_changed),
         (CalibrationAdoption, _desk_changed),
         (CandleSeries, _series_changed),
         (ImportBatch, _import_changed),
+        (Outage, _outage_changed),
+        (Instrument, _instrument_changed),
+        (Desk, _source_order_changed),
+        (Account, _account_changed),
     ):
         for signal in (post_save, post_delete):
             signal.connect(receiver, sender=model, dispatch_uid=f"staleness {model.__name__}")
@@ -108,12 +113,39 @@ def _later(mark: Callable[[], object]) -> None:
 
 
 def _desk_changed(instance: LabelingRule | CalibrationAdoption, **kwargs: Any) -> None:
+    _mark_desk(instance.desk_id)
+
+
+def _mark_desk(desk_id: int | None) -> None:
+    """The audits of a desk, None: of all."""
     if not InsightAudit.objects.exists():
         return
     accounts = None
-    if instance.desk_id is not None:
-        accounts = list(Account.objects.filter(desk=instance.desk_id).values_list("pk", flat=True))
+    if desk_id is not None:
+        accounts = list(Account.objects.filter(desk=desk_id).values_list("pk", flat=True))
     _later(partial(mark_stale, account_ids=accounts))
+
+
+def _outage_changed(instance: Outage, created: bool = False, **kwargs: Any) -> None:
+    """An edited one may have been another desk's before."""
+    _mark_desk(instance.desk_id if created else None)
+
+
+def _instrument_changed(instance: Instrument, created: bool = False, **kwargs: Any) -> None:
+    """Its own audits, and those of markets that are or were related to it."""
+    if not created:
+        _mark_desk(None)
+
+
+def _source_order_changed(instance: Desk, created: bool = False, **kwargs: Any) -> None:
+    if not created:
+        _mark_desk(instance.pk)
+
+
+def _account_changed(instance: Account, created: bool = False, **kwargs: Any) -> None:
+    """It may have gone to another desk, which has other rules, sources and outages."""
+    if not created and InsightAudit.objects.filter(account=instance.pk).exists():
+        _later(partial(mark_stale, account_ids=[instance.pk]))
 
 
 def _series_changed(instance: CandleSeries, **kwargs: Any) -> None:

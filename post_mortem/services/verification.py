@@ -231,7 +231,7 @@ class _Check:
                 self.judged(row["id"], f"its row differs from its inputs: {', '.join(differing)}")
             else:
                 self.counted(row["id"], "other_engine")
-        elif row["is_stale"] and row["input_hash"] != inputs:
+        elif row["is_stale"] and self._reads_others(row, inputs, now):
             self.counted(row["id"], "stale")
         elif not same_case(row["input_hash"], inputs):
             self.judged(row["id"], "its bars, rule, signal or trade are not what it read")
@@ -247,6 +247,11 @@ class _Check:
             self.judged(row["id"], "its causes differ from its evidence")
         else:
             self.counted(row["id"], "verified")
+
+    @staticmethod
+    def _reads_others(row: dict[str, Any], inputs: str, now: dict[str, Any]) -> bool:
+        """Whether it would read something else today: another series may have the same bars."""
+        return bool(row["input_hash"] != inputs or row["series_id"] != now["series_id"])
 
     def judged(self, audit_id: int, reason: str) -> None:
         self.seen.add(audit_id)
