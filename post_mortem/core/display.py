@@ -111,6 +111,8 @@ def by_unit(number: float, unit: str, point: Decimal) -> str:
     writers = {
         "R": lambda: r_multiple(number),
         "R_abs": lambda: r_multiple(abs(number), signed=False),
+        "ranges": lambda: f"{fixed(abs(number), 1)} average ranges",
+        "signed_ranges": lambda: f"{fixed(number, 1, signed=True)} average ranges",
         "pips": lambda: pips(number),
         "z": lambda: fixed(number, 1),
         "ratio": lambda: times(number),

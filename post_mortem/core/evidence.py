@@ -56,6 +56,8 @@ class Subject:
     feeds: Mapping[str, str] = field(default_factory=dict)
     """What was there to check with: candles, spread, news, peers, fills, history ... in words."""
     signal_time: int | None = None
+    in_ranges: bool = False
+    """No initial stop is known, so sizes are told in average ranges (ATR14) and never in R."""
     setup_bar_ns: int = 0
     """Length of the bars on which the claimed setups were looked for; 0 where not known."""
     seen: Seen = field(default_factory=Seen)
@@ -274,6 +276,14 @@ def ended_at(subject: Subject, label: LabelNumbers) -> ExitReason:
     return reason if beyond >= -_AT_LEVEL_POINTS * float(subject.point) else ExitReason.MANUAL
 
 
+def at_final_stop(subject: Subject, label: LabelNumbers) -> bool:
+    """Whether it was left at the only stop that is known of it, the final one."""
+    if subject.stop_price is not None or subject.stop_final is None or label.exit_price is None:
+        return False
+    apart = abs(label.exit_price - subject.stop_final)
+    return apart <= _AT_LEVEL_POINTS * float(subject.point)
+
+
 def _exit_fact(subject: Subject, label: LabelNumbers) -> Draft | None:
     if label.exit_time is None or label.exit_price is None:
         return None
@@ -337,6 +347,10 @@ _FLAG_TEXTS: tuple[tuple[Flag, str], ...] = (
     ),
     (Flag.ENTRY_OUTSIDE_CANDLE, "The entry price lies outside its candle"),
     (Flag.EXIT_OUTSIDE_CANDLE, "The exit price lies outside its candle"),
+    (
+        Flag.FAR_OUTSIDE_CANDLE,
+        "A price lies over 1 % beyond its candle, as no spread explains: check it in the file",
+    ),
     (Flag.STOP_MOVED, "The stop was moved after entry"),
     (Flag.ENTRY_OFF_MARKET, "At the entry the market was at or beyond the stop or target"),
     (
@@ -410,6 +424,13 @@ def trade_facts(subject: Subject, label: LabelNumbers) -> list[Draft]:
 
 def verdict(subject: Subject, label: LabelNumbers) -> str:
     """The first sentence of the page; figures as in the facts."""
+    said = _verdict(subject, label)
+    if label.has(Flag.FAR_OUTSIDE_CANDLE):
+        return f"Check its prices, one lies far outside its candle. {said}"
+    return said
+
+
+def _verdict(subject: Subject, label: LabelNumbers) -> str:
     outcome = Outcome(label.outcome)
     special = {
         Outcome.PENDING: "Open: the stored candles do not reach the end of its horizon.",

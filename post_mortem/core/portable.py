@@ -39,6 +39,7 @@ from .reading import Fields, json_object, refuse, sequence
 from .replay import entry_bars
 from .rules import Rule, barrier_half_points, barriers, minimum_score, neutral_band
 from .types import (
+    FAR_OUTSIDE,
     I8,
     NO_TIME,
     SETUPS,
@@ -49,6 +50,8 @@ from .types import (
     SetupHistory,
     TradeLog,
 )
+
+_FAR = 2
 
 __all__ = ["SCHEMA", "dump_case", "label_json", "parse_case", "read_case"]
 
@@ -258,28 +261,35 @@ def _with_flags(top: Fields, batch: CaseBatch) -> CaseBatch:
 
 
 def _outside(batch: CaseBatch) -> int:
-    """Whether entry and exit lie outside the candles that contain them."""
+    """Whether entry and exit lie outside, or far outside, the candles that contain them."""
     leave_time = np.where(batch.is_trade, batch.fill_exit_time, NO_TIME)
-    enter = _is_outside(batch, batch.entry_price, batch.entry_time)
-    leave = _is_outside(batch, batch.fill_exit, leave_time)
-    ordered = int(batch.entry_kind[0]) != 0
-    bits = Flag.ENTRY_OUTSIDE_CANDLE if enter and not ordered else Flag(0)
-    return int(bits | (Flag.EXIT_OUTSIDE_CANDLE if leave else Flag(0)))
+    enter = _place(batch, batch.entry_price, batch.entry_time)
+    leave = _place(batch, batch.fill_exit, leave_time)
+    if int(batch.entry_kind[0]) != 0:  # an order waits outside by intent
+        enter = 0
+    bits = Flag.ENTRY_OUTSIDE_CANDLE if enter else Flag(0)
+    bits |= Flag.EXIT_OUTSIDE_CANDLE if leave else Flag(0)
+    return int(bits | (Flag.FAR_OUTSIDE_CANDLE if _FAR in (enter, leave) else Flag(0)))
 
 
-def _is_outside(batch: CaseBatch, price: F64, time: I64) -> bool:
-    """As `selectors.fills` has it: with quotes, below the lowest bid or above the highest ask."""
+def _place(batch: CaseBatch, price: F64, time: I64) -> int:
+    """0 inside the candle that contains it, or where none does; 1 outside, `_FAR` far outside.
+
+    As `selectors.fills` has it: with quotes, below the lowest bid or above the highest ask.
+    """
     candles = batch.market.candles
     if int(time[0]) == NO_TIME or not len(candles):
-        return False
+        return 0
     bar = int(entry_bars(candles, batch.market.bar_ns, time)[1][0])
     if bar < 0:
-        return False
+        return 0
     high, low = candles.high[bar], candles.low[bar]
     if candles.quotes is not None:
         high, low = candles.quotes.ask_high[bar], candles.quotes.bid_low[bar]
     level = float(scaled(price, batch.market.point)[0])
-    return not low <= level <= high
+    if low <= level <= high:
+        return 0
+    return _FAR if max(low - level, level - high) > FAR_OUTSIDE * abs(level) else 1
 
 
 # --- histories -----------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum, IntFlag
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,10 @@ class ExitReason(IntEnum):
     MANUAL = 4
 
 
+# Of the price: beyond its candle by more, a fill is wrong, whatever the spread.
+FAR_OUTSIDE: Final = 0.01
+
+
 class Flag(IntFlag):
     """What a reader must know about a label. Names are written out in exports, lower case."""
 
@@ -100,6 +105,7 @@ class Flag(IntFlag):
     EXIT_BAR_AMBIGUOUS = 65536  # the bar of a trade's exit touched a level that its fill is not at
     ENTRY_GAP = 131072  # the bar opened beyond a stop entry: filled at the open
     ENTRY_OFF_MARKET = 262144  # the market was at or beyond a level when the signal was entered
+    FAR_OUTSIDE_CANDLE = 524288  # a fill lies over FAR_OUTSIDE of its price beyond its candle
 
 
 class Status(IntEnum):

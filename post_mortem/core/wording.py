@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from trading.core.types import NS_PER_MINUTE
 
@@ -29,9 +30,10 @@ from .evidence import (
     view_cause,
 )
 from .lines import FIRED, RULED, SUMMARIES, Line
+from .measures import ATR_RISK
 from .minds import ANY_FEED, CHECK, FIRE, IMPORTS, RULE_OUT, Mind
 from .timeline import bar_at, bars_before_exit, drafts, events
-from .types import CAUSE_LABELS, CAUSES, Outcome, Status
+from .types import CAUSE_LABELS, CAUSES, Flag, Outcome, Status
 
 _PLACEHOLDER = re.compile(r"\{([a-z_0-9]+)\}")
 _UNITS = {cause: {spec.key: spec for spec in specs} for cause, specs in FACTS.items()}
@@ -77,11 +79,21 @@ def _written(key: str, number: float, cause: str, subject: Subject) -> str:
     unit = _UNITS[cause][key].unit
     if unit == "R" and key not in ("paper_r", "actual_r"):
         unit = "R_abs"
+    if unit in ("R", "R_abs"):
+        return _size(number, unit, subject)
     if unit in ("z", "ratio") and key in ("er_before", "er_after"):
         unit = "number"
     if unit == "minutes":
         return display.minutes(number) if round(number) else "less than a minute"
     return display.by_unit(number, unit, subject.point)
+
+
+def _size(number: float, unit: str, subject: Subject) -> str:
+    """R as such; where no initial stop is known, the average ranges that stood in for it."""
+    if not subject.in_ranges:
+        return display.by_unit(number, unit, subject.point)
+    told = "ranges" if unit == "R_abs" else "signed_ranges"
+    return display.by_unit(ATR_RISK * number, told, subject.point)
 
 
 def _drafts_of(
@@ -92,6 +104,8 @@ def _drafts_of(
     for line in lines:
         keys = _PLACEHOLDER.findall(line.text)
         if any(key not in words and key not in numbers.facts for key in keys):
+            continue
+        if subject.in_ranges and "stop_in_sigma" in keys:
             continue
         if not _applies(line, numbers.facts):
             continue
@@ -188,7 +202,11 @@ def _mind_slot(
     if key in mind.limits:
         unit, limit = mind.limits[key]
         value = limit(numbers)
-        return None if value is None else display.by_unit(value, unit, subject.point)
+        if value is None:
+            return None
+        if unit in ("R", "R_abs"):
+            return _size(value, unit, subject)
+        return display.by_unit(value, unit, subject.point)
     if key in words:
         return words[key]
     base = key.removesuffix("_times")
@@ -214,6 +232,7 @@ def cause_drafts(
 
 def build(subject: Subject, label: LabelNumbers, findings: Sequence[CauseNumbers]) -> Evidence:
     """The Evidence document of one audit."""
+    subject = replace(subject, in_ranges=label.has(Flag.RISK_FROM_ATR))
     judged = any(f.rank > 0 for f in findings)
     told = trade_facts(subject, label)
     if judged:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from post_mortem.core import display
 from post_mortem.core.evidence import CauseView, Fact
+from post_mortem.core.types import Flag
 from post_mortem.selectors.trade_page import Judged
 
 _FEEDS: Mapping[str, str] = {
@@ -39,8 +40,10 @@ _WHY: Mapping[str, str] = {
     "claimed_setups": "It is not known which setup was claimed.",
     "bars_before": "Too few candles before the entry are stored.",
     "bars_in_life": "The trade was too short.",
-    "risk": "The risk is unknown.",
+    "risk": "No initial stop is known: sizes are in average ranges, not in R.",
 }
+# A history is looked up by what the signal itself has to say.
+_RESTS_ON: Mapping[str, str] = {"model_history": "score", "setup_history": "claimed_setups"}
 _IMPORTABLE = frozenset(("news", "spread", "peers", "volume", "bars_before"))
 
 
@@ -75,12 +78,18 @@ class Coverage:
 def coverage_of(judged: Judged) -> Coverage:
     views = judged.evidence.unchecked
     missing = {name for view in (*views, *judged.evidence.ranked) for name in view.missing}
+    if judged.audit.flags & Flag.RISK_FROM_ATR:
+        missing.add("risk")
     # Causes were asked only where something was ranked: otherwise nothing is known of the feeds.
     asked = _FEEDS if judged.evidence.ranked else {}
     absent = [_absent(name, title) for name, title in asked.items() if name in missing]
     return Coverage(
         feeds=(_candles(judged), *absent),
-        there=tuple(title for name, title in asked.items() if name not in missing),
+        there=tuple(
+            title
+            for name, title in asked.items()
+            if name not in missing and _RESTS_ON.get(name) not in missing
+        ),
         unchecked=tuple(_unchecked(view, judged.facts) for view in views),
     )
 

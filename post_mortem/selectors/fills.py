@@ -7,7 +7,7 @@ from decimal import Decimal
 import numpy as np
 
 from post_mortem.core.replay import entry_bars
-from post_mortem.core.types import I32, CaseBatch, Flag
+from post_mortem.core.types import FAR_OUTSIDE, I32, CaseBatch, Flag
 from trading.core.candles import F64, I64, residue_sign
 from trading.core.exact import product
 from trading.models import Instrument
@@ -42,17 +42,19 @@ def outside_candles(
         price = floats([texts[i] for i in trade[rows].tolist()])
         given = np.isfinite(price)
         known, price = rows[given], price[given]
-        outside = _outside(batch, price, time[known], texts, trade[known])
+        outside, far = _outside(batch, price, time[known], texts, trade[known])
         flags[known[outside]] |= int(flag)
+        flags[known[far]] |= int(Flag.FAR_OUTSIDE_CANDLE)
     sent = np.flatnonzero(~batch.is_trade & (batch.entry_kind == 0))
     price, time = batch.entry_price[sent], batch.entry_time[sent]
-    outside = _outside(batch, price, time, signals.raw["entry_price"], signal[sent])
+    outside, far = _outside(batch, price, time, signals.raw["entry_price"], signal[sent])
     flags[sent[outside]] |= int(Flag.ENTRY_OUTSIDE_CANDLE)
+    flags[sent[far]] |= int(Flag.FAR_OUTSIDE_CANDLE)
     return flags
 
 
-def _outside(batch: CaseBatch, price: F64, time: I64, texts: Column, index: I64) -> I64:
-    """Indices of the prices outside their candle.
+def _outside(batch: CaseBatch, price: F64, time: I64, texts: Column, index: I64) -> tuple[I64, I64]:
+    """Indices of the prices outside their candle, and of those far outside.
 
     A candle that was given in binary lies a hair beside its decimal price; at that very price the
     side of the hair decides, as if the candle had been compared as it was given.
@@ -75,7 +77,8 @@ def _outside(batch: CaseBatch, price: F64, time: I64, texts: Column, index: I64)
         below = twice < lowest or (twice == lowest and low_sign[i] > 0)
         above = twice > highest or (twice == highest and high_sign[i] < 0)
         outside[i] = below or above
-    return np.flatnonzero(outside & (bar >= 0))
+    far = np.maximum(low - place, place - high) > FAR_OUTSIDE * np.abs(place)
+    return np.flatnonzero(outside & (bar >= 0)), np.flatnonzero(far & (bar >= 0))
 
 
 def costs(trades: TradeRows, instrument: Instrument) -> tuple[F64, F64, F64]:

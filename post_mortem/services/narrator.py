@@ -18,6 +18,7 @@ from post_mortem.core.evidence import (
     Fact,
     LabelNumbers,
     Subject,
+    at_final_stop,
     ended_at,
 )
 from post_mortem.core.types import ExitReason, Flag, Outcome, Status
@@ -70,7 +71,7 @@ def _named_facts(evidence: Evidence) -> dict[str, Fact | None]:
     return {kind: evidence.first(kind) for kind in kinds}
 
 
-def _overall(w: Writer, label: LabelNumbers, reason: ExitReason) -> str:
+def _overall(w: Writer, label: LabelNumbers, reason: ExitReason, *, final: bool) -> str:
     outcome = Outcome(label.outcome)
     if outcome == Outcome.NEUTRAL:
         return _first(
@@ -93,6 +94,17 @@ def _overall(w: Writer, label: LabelNumbers, reason: ExitReason) -> str:
         return _first(
             w.say(f"The trade closed {end} at neither level, with a {word} of {{result.r}}."),
             w.say(f"The trade closed {end} at neither level, with a {word} of {{result.pct}}."),
+            w.say(f"The trade closed {end} with a {word}.", "result"),
+        )
+    if final:
+        return _first(
+            w.say(f"It left at its final stop {end}, with a {word} of {{result.pct}}."),
+            w.say(f"It left at its final stop {end}, with a {word}.", "result"),
+        )
+    if w.facts.get("stop") is None or w.facts.get("target") is None:
+        return _first(
+            w.say(f"The trade closed {end} with a {word} of {{result.r}}."),
+            w.say(f"The trade closed {end} with a {word} of {{result.pct}}."),
             w.say(f"The trade closed {end} with a {word}.", "result"),
         )
     return _first(
@@ -159,18 +171,21 @@ def _exit(w: Writer, evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _decision(w: Writer, evidence: Evidence) -> dict[str, Any]:
+def _decision(w: Writer, evidence: Evidence, subject: Subject) -> dict[str, Any]:
     own = ("model_error", "detector_misid", "false_positive", "user_psychology")
     shows = [_cited(fact) for fact in evidence.facts if fact.cause in own and fact.side == "for"]
     ruled = [view for view in evidence.ruled_out if view.cause in own]
     shows += [f"{view.label} was checked and ruled out{_marks(view)}." for view in ruled]
+    no_stop = "The plan named no stop, so its result cannot be counted in R."
+    if subject.stop_final is not None:
+        no_stop = "Only its final stop is known, not the initial one, so its result has no R."
     summary = _first(
         w.say(
             "The plan risked the distance to the stop for {plan_ratio.ratio} times as much, which "
             "breaks even when {plan_ratio.break_even} of such trades are won."
         ),
         w.say("The plan named a stop but no target.", "stop"),
-        w.say("The plan named no stop, so its result cannot be counted in R.", "entry"),
+        w.say(no_stop, "entry"),
     )
     return {"summary": summary, "what_the_evidence_shows": _kept(shows)}
 
@@ -301,8 +316,8 @@ def narrate(
     """The narrative with slots. Callers render it with `core.grounding.render`."""
     w = Writer(_named_facts(evidence))
     judged = label.outcome in (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.NEUTRAL)
-    reason = ended_at(subject, label)
-    overall = _overall(w, label, reason) if judged else "This case was not judged."
+    reason, final = ended_at(subject, label), at_final_stop(subject, label)
+    overall = _overall(w, label, reason, final=final) if judged else "This case was not judged."
     return {
         "performance_analysis": {
             "overall_evaluation": overall,
@@ -311,7 +326,7 @@ def narrate(
         },
         "entry_analysis": _entry(w),
         "exit_analysis": _exit(w, evidence),
-        "decision_analysis": _decision(w, evidence),
+        "decision_analysis": _decision(w, evidence, subject),
         "context_analysis": _context(evidence),
         "primary_factors": _factors(evidence),
         "improvement_opportunities": _opportunities(evidence, advice),

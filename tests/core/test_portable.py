@@ -301,6 +301,8 @@ def test_a_fill_outside_its_candle() -> None:
     case = changed(horizon="TRADE", trade=a_trade() | {"entry": 1.1006, "exit": 1.0994})
     one = parse_case(case)
     assert Flag(int(one.extra_flags[0])) == Flag.ENTRY_OUTSIDE_CANDLE | Flag.EXIT_OUTSIDE_CANDLE
+    wrong = parse_case(changed(horizon="TRADE", trade=a_trade() | {"exit": 1.2}))
+    assert Flag(int(wrong.extra_flags[0])) == Flag.EXIT_OUTSIDE_CANDLE | Flag.FAR_OUTSIDE_CANDLE
     inside = parse_case(changed(horizon="TRADE", trade=a_trade() | {"exit": 1.0995}))
     assert inside.extra_flags.tolist() == [0]
 

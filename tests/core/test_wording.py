@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from decimal import Decimal
 
@@ -282,3 +283,55 @@ def test_a_currency_that_reads_as_a_number_is_not_named(named, told):
     (advice, *_) = suggest(subject, LOST, [NEWS])
     assert advice.scope["currency"] == told
     assert check(advice.suggestion, {}) == []
+
+
+NO_STOP = replace(SUBJECT, stop_price=None, target_price=None)
+WITHOUT_R = replace(
+    LOST, r=None, mfe_r=None, mae_r=None, drawdown_r=None, flags=int(Flag.RISK_FROM_ATR)
+)
+
+
+def test_without_an_initial_stop_no_size_is_told_in_r():
+    noisy = silent("volatility_spike", v_star=2.0, stop_in_sigma=0.7)
+    costs = replace(
+        silent("spread_slippage", paper_r=-0.4, actual_r=-1.0, cost_r=0.6, best_cause=0),
+        status=Status.FIRED, rank=2, posterior=0.3,
+    )  # fmt: skip
+    findings = [NEWS, noisy, costs, *others("news_shock", "volatility_spike", "spread_slippage")]
+    document = build(NO_STOP, WITHOUT_R, findings)
+    told = [fact.text for fact in document.facts]
+    assert any("A move of 1.4 average ranges against the trade" in text for text in told)
+    assert any("it would have made \u22120.6 average ranges" in text for text in told)
+    assert not any(re.search(r"\d R\b|The risk was", text) for text in told)
+    # With a stop the same numbers are R.
+    assert any("0.94 R" in fact.text for fact in build(SUBJECT, LOST, findings).facts)
+
+
+def overall(subject: Subject, label: LabelNumbers) -> str:
+    document = build(subject, label, [NEWS])
+    story = narrate(subject, label, document, [])
+    facts = {fact.id: fact for fact in document.facts}
+    return str(fill(story, facts)["performance_analysis"]["overall_evaluation"]) + str(
+        fill(story, facts)["decision_analysis"]["summary"]
+    )
+
+
+def test_a_trade_of_which_only_the_final_stop_is_known():
+    final = replace(NO_STOP, stop_final=1.38462)
+    label = replace(WITHOUT_R, exit_reason=ExitReason.MANUAL)
+    said = overall(final, label)
+    assert "It left at its final stop after 1 min, with a loss of \u22120.12 %" in said
+    assert "Only its final stop is known, not the initial one" in said
+    assert "Neither level" not in said
+    assert "named no stop" not in said
+    elsewhere = overall(replace(final, stop_final=1.3840), label)
+    assert "The trade closed after 1 min with a loss" in elsewhere
+    assert "The plan named no stop" in overall(NO_STOP, label)
+
+
+def test_a_price_that_cannot_be_is_said_first():
+    label = replace(LOST, flags=int(Flag.ENTRY_OUTSIDE_CANDLE | Flag.FAR_OUTSIDE_CANDLE))
+    document = build(SUBJECT, label, [NEWS])
+    assert document.verdict.startswith("Check its prices, one lies far outside its candle. ")
+    near = replace(LOST, flags=int(Flag.ENTRY_OUTSIDE_CANDLE))
+    assert build(SUBJECT, near, [NEWS]).verdict == build(SUBJECT, LOST, [NEWS]).verdict

@@ -481,7 +481,12 @@ def flags_of(account: Account, instrument: Instrument, entry: str, leave: str) -
         ("1.09999", "1.10001", Flag(0)),  # the very low and the very high
         ("1.0999899999999999999", "1.10000", Flag.ENTRY_OUTSIDE_CANDLE),
         ("1.09999", "1.1000100000000000001", Flag.EXIT_OUTSIDE_CANDLE),
-        ("1.2", "0.9", Flag.ENTRY_OUTSIDE_CANDLE | Flag.EXIT_OUTSIDE_CANDLE),
+        (
+            "1.2",
+            "0.9",
+            Flag.ENTRY_OUTSIDE_CANDLE | Flag.EXIT_OUTSIDE_CANDLE | Flag.FAR_OUTSIDE_CANDLE,
+        ),
+        ("1.105", "1.095", Flag.ENTRY_OUTSIDE_CANDLE | Flag.EXIT_OUTSIDE_CANDLE),
     ],
 )
 def test_fills_are_compared_as_they_were_given(
