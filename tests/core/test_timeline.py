@@ -79,7 +79,9 @@ def test_what_a_reader_sees_leaves_the_numbers_of_facts_alone():
     ],
 )
 def test_the_exit_says_how(reason, title):
-    document = build(SUBJECT, replace(LOST, exit_reason=reason, outcome=Outcome.SUCCEEDED), [])
+    price = SUBJECT.target_price if reason == ExitReason.TP else LOST.exit_price
+    label = replace(LOST, exit_reason=reason, outcome=Outcome.SUCCEEDED, exit_price=price)
+    document = build(SUBJECT, label, [])
     assert document.events[-1].title == title
 
 
