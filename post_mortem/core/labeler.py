@@ -139,6 +139,8 @@ def _data(batch: CaseBatch, paths: Paths) -> _Data:
     coverage = np.full(len(batch), np.nan)
     np.divide(paths.n_bars, paths.n_expected, out=coverage, where=expected & over)
     coverage = np.minimum(coverage, 1.0)
+    if batch.seen_coverage is not None:
+        coverage = np.where(over & (paths.n_expected < 0), batch.seen_coverage, coverage)
     too_short = ~batch.is_trade & (batch.end_time - batch.entry_time < bar_ns)
     empty = over & (paths.n_bars <= 0) & ~too_short
     return _Data(

@@ -9,8 +9,10 @@ Optional keys beyond the format, written by `dump_case` so that a stored case ke
 `rules.Rule`), `news_coverage` ([[from, to], ...], by default the span of the candles and a day
 around), `flags` (what exact decimals proved about the fills), `candles.bid_*` and `ask_*`,
 `signal.entry_kind`, `news[].key`, `peers[].sign`, and `finer`: finer candles inside bars that leave
-something open ([{"timeframe", "point", "bars": [opens of those bars], "candles"}, ...]). An audit
-that another than the shipped calibration judged carries it as `calibration` (`diagnose.py`).
+something open ([{"timeframe", "point", "bars": [opens of those bars], "candles"}, ...]), and
+`coverage`: of a market whose hours are unknown, the share of other series' bars in the window at
+which these candles have one. An audit that another than the shipped calibration judged carries it
+as `calibration` (`diagnose.py`).
 """
 
 from __future__ import annotations
@@ -86,6 +88,7 @@ def parse_case(case: Mapping[str, object]) -> CaseBatch:
         model_history=_model_history(top),
         setup_history=_setup_history(top),
         trade_log=_trade_log(top, entry_time),
+        seen_coverage=_seen_coverage(top),
         **{name: column.astype(_dtype(name)) for name, column in one.items()},
     )
     return _with_flags(top, batch)
@@ -290,6 +293,15 @@ def _place(batch: CaseBatch, price: F64, time: I64) -> int:
     if low <= level <= high:
         return 0
     return _FAR if max(low - level, level - high) > FAR_OUTSIDE * abs(level) else 1
+
+
+def _seen_coverage(top: Fields) -> F64 | None:
+    if top.get("coverage") is None:
+        return None
+    share = top.number("coverage")
+    if not 0 <= share <= 1:
+        refuse("out_of_range", "a share between 0 and 1", "coverage")
+    return np.array([share])
 
 
 # --- histories -----------------------------------------------------------------------------------

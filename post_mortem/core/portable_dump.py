@@ -87,6 +87,7 @@ def dump_case(
         "flags": flag_names(int(batch.extra_flags[i])),
         "candles": _candles(market.candles.rows(cut), market.point),
         **_finer(batch.market, finer),
+        **_coverage(batch, i),
         "signal": _signal(batch, i, signal_time, signal_entry, model_version),
         "trade": _trade(batch, i) if batch.executed[i] else None,
         **_feeds(market, cut),
@@ -164,6 +165,12 @@ def _finer(market: Market, wanted: I64 | None) -> dict[str, Any]:
             }
         )
     return {"finer": out} if out else {}
+
+
+def _coverage(batch: CaseBatch, i: int) -> dict[str, float]:
+    """The key only where it is known of a market whose hours are not."""
+    share = None if batch.seen_coverage is None else _known(batch.seen_coverage[i])
+    return {} if share is None else {"coverage": share}
 
 
 def _rule(batch: CaseBatch, i: int) -> dict[str, float | None]:

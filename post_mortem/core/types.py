@@ -320,6 +320,9 @@ class CaseBatch:
     model_history: ModelHistory
     setup_history: SetupHistory
     trade_log: TradeLog
+    # Where the market's hours are unknown: share of the other stored bars of the instrument in the
+    # window at which the judged series has one too, NaN where nothing tells. None: hours are known.
+    seen_coverage: F64 | None = None
 
     def __len__(self) -> int:
         return int(self.side.shape[0])

@@ -142,9 +142,8 @@ def _results(
     arrays = arrays_of(asked, rows, rule_list, rule_index, bar_ns, series.point)
     candles = load(series, bar_ns, arrays)
     nothing = Surroundings(None, None, None)
-    batch = bare_batch(
-        asked, rows, market(asked.instrument, series.point, bar_ns, candles, nothing), arrays
-    )
+    where = market(asked.instrument, series.point, bar_ns, candles, nothing)
+    batch = bare_batch(asked, rows, series, where, arrays)
     paths = replay(batch)
     labels = label(batch, paths)
     _, container = entry_bars(candles, bar_ns, batch.entry_time)

@@ -30,9 +30,10 @@ from post_mortem.core.types import (
 )
 from trading.core.aggregate import aggregate
 from trading.core.candles import F64, I64, Candles, empty_candles
+from trading.core.sessions import hours_known
 from trading.core.types import Horizon, horizon_ns
 from trading.models import CandleSeries, Desk, Instrument
-from trading.selectors.candles import choose_series, load_window
+from trading.selectors.candles import choose_series, coverage, load_window, series_for
 
 from .case_rows import Group, Selection, SignalRows, TradeRows
 from .columns import coded
@@ -113,14 +114,24 @@ def _chosen_trades(selection: Selection, trades: TradeRows) -> I64:
 
 def judged_by(chunk: Chunk) -> Iterator[tuple[CandleSeries | None, I64]]:
     """Each series that judges some of the cases, with the indices of those cases."""
-    # A trade ends inside its exit bar; an open one is judged where it was entered.
-    end = np.where(chunk.end == NO_TIME, chunk.entry, chunk.end)
-    end = np.where(chunk.is_trade, np.maximum(end, chunk.entry) + 1, end)
-    choice = choose_series(chunk.instrument, chunk.desk, chunk.entry, end)
+    choice = choose_series(chunk.instrument, chunk.desk, chunk.entry, _window_end(chunk))
     index = np.where(choice.index < 0, 0 if choice.series else _NONE, choice.index)
     for position in np.unique(index).tolist():
         series = choice.series[position] if position >= 0 else None
         yield series, np.flatnonzero(index == position)
+
+
+def _window_end(chunk: Chunk) -> I64:
+    """A trade ends inside its exit bar; an open one is judged where it was entered."""
+    end = np.where(chunk.end == NO_TIME, chunk.entry, chunk.end)
+    return np.where(chunk.is_trade, np.maximum(end, chunk.entry) + 1, end)
+
+
+def _seen_coverage(chunk: Chunk, rows: I64, series: CandleSeries | None) -> F64 | None:
+    if series is None or hours_known(chunk.instrument.kind):
+        return None
+    stored = series_for(chunk.instrument, chunk.desk)
+    return coverage(series, stored, chunk.entry[rows], _window_end(chunk)[rows])[0]
 
 
 def with_rules(chunk: Chunk, rows: I64, rules: Sequence[Rule]) -> tuple[list[Rule], I64]:
@@ -261,7 +272,11 @@ def load(
 
 
 def bare_batch(
-    chunk: Chunk, rows: I64, where: Market, arrays: dict[str, NDArray[np.generic]]
+    chunk: Chunk,
+    rows: I64,
+    series: CandleSeries | None,
+    where: Market,
+    arrays: dict[str, NDArray[np.generic]],
 ) -> CaseBatch:
     n = rows.size
     missing = np.full(n, _NONE)
@@ -274,6 +289,7 @@ def bare_batch(
         model_history=ModelHistory(nothing, never, missing, missing),
         setup_history=SetupHistory(np.zeros(0, np.int8), never, nothing, missing, missing),
         trade_log=TradeLog(np.zeros(0, np.int64), nothing, nothing, missing, missing),
+        seen_coverage=_seen_coverage(chunk, rows, series),
         **arrays,  # type: ignore[arg-type]
     )
 

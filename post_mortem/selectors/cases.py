@@ -140,7 +140,7 @@ def _cases(
         latest = int(np.maximum(arrays["entry_time"], arrays["end_time"]).max()) + margin
         around = surroundings(chunk.instrument, chunk.desk, series, candles, earliest, latest)
     where = market(chunk.instrument, point, bar_ns, candles, around)
-    batch = bare_batch(chunk, picked, where, arrays)
+    batch = bare_batch(chunk, picked, series, where, arrays)
     signal, trade = chunk.signal[picked], chunk.trade[picked]
     batch = replace(
         batch,

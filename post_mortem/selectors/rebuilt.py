@@ -82,4 +82,4 @@ def _case(audit: InsightAudit, series: CandleSeries, desk: Desk, until: int) -> 
     candles = load(series, bar_ns, arrays | {"end_time": later})
     nothing = Surroundings(None, None, None)
     where = market(instrument, series.point, bar_ns, candles, nothing)
-    return with_finer(bare_batch(chunk, row, where, arrays), series, desk)
+    return with_finer(bare_batch(chunk, row, series, where, arrays), series, desk)

@@ -368,6 +368,7 @@ REFUSED: list[tuple[Callable[[dict[str, Any]], None], str, str]] = [
     (put("signal.time", "yesterday"), "bad_time", "signal.time"),
     (put("signal.time", 1_709_510_400), "bad_time", "signal.time"),
     (put("signal.time", "1600-01-01T00:00:00Z"), "out_of_range", "signal.time"),
+    (put("coverage", 1.5), "out_of_range", "coverage"),
     (put("signal.entry", float("inf")), "not_finite", "signal.entry"),
     (put("signal.claimed_setups", ["bos", "moon"]), "choice", "signal.claimed_setups[1]"),
     (put("signal.claimed_setups", "bos"), "bad_type", "signal.claimed_setups"),

@@ -15,6 +15,7 @@ from trading.core.sessions import (
     grid_offsets,
     is_open,
     local_times,
+    seen_elsewhere,
     session_bits,
     session_names,
     utc_offsets,
@@ -187,3 +188,20 @@ def test_a_window_asks_its_own_bars_for_the_grid() -> None:
     found = grid_offsets(time, 4 * hour, start, stop)
     assert (found // hour).tolist() == list(cases.values())
     assert grid_offsets(time[:0], 4 * hour, start, stop).tolist() == [0] * len(cases)
+
+
+def test_other_series_tell_when_a_market_of_unknown_hours_traded() -> None:
+    minute = NS_PER_MINUTE
+    own = np.array([0, 1, 2, 3, 4, 5, 6, 60, 61], np.int64) * minute
+    five = np.arange(0, 70, 5) * minute  # all of the time
+    start, stop = np.array([[0, 5], [0, 20], [20, 60], [2, 10], [60, 70], [70, 90]]).T * minute
+    shares = seen_elsewhere(own, minute, [(five, 5 * minute)], start, stop)
+    # Only bars that lie inside a window count: of [2, 10) that is the one of minute 5.
+    np.testing.assert_array_equal(shares, [1, 0.5, 0, 1, 0.5, np.nan])
+    # The other way round every minute lies in a five-minute bar.
+    finer = seen_elsewhere(five, 5 * minute, [(own, minute)], start, stop)
+    np.testing.assert_array_equal(finer, [1, 1, np.nan, 1, 1, np.nan])
+    # The least of several; and nobody else, nothing known.
+    some = [(five, 5 * minute), (own, minute), (own[:0], minute)]
+    assert seen_elsewhere(own, minute, some, start, stop)[1] == 0.5
+    assert np.isnan(seen_elsewhere(own, minute, [], start, stop)).all()

@@ -12,6 +12,7 @@ import pytest
 
 from post_mortem.core.diagnose import diagnose_case
 from post_mortem.core.record import read_record
+from post_mortem.core.types import Flag
 from post_mortem.models import InsightAudit
 from post_mortem.selectors.case_export import portable_case
 from post_mortem.selectors.columns import utc_ns
@@ -19,7 +20,7 @@ from post_mortem.services.audits import run_autopsy
 from post_mortem.services.verification import verify_audits
 from trading.core.candles import I64, Candles
 from trading.core.sessions import is_open
-from trading.core.types import NS_PER_DAY, SeriesKind, timeframe_ns
+from trading.core.types import NS_PER_DAY, NS_PER_HOUR, SeriesKind, timeframe_ns
 from trading.models import (
     Account,
     CandleSeries,
@@ -273,3 +274,104 @@ def test_a_bar_that_is_missing_after_the_clocks_were_changed_is_missed(
     entry = datetime(2024, 4, 3, 1, tzinfo=UTC)
     signal = make_signal(account, instrument, time=entry, timeframe="4h")
     assert same_everywhere()[signal.pk, "24H"].coverage == pytest.approx(5 / 6)
+
+
+# --- markets whose hours are not known -----------------------------------------------------------
+
+
+def index_signal(account: Account, market: Instrument, day: int) -> Signal:
+    levels = {
+        "entry_price": Decimal(5000),
+        "stop_loss": Decimal(4990),
+        "take_profit": Decimal(5020),
+    }
+    entry = MONDAY + timedelta(days=day, hours=14)
+    return make_signal(account, market, time=entry, timeframe="5m", **levels)
+
+
+def cash_session(days: int, timeframe: str) -> I64:
+    """Opens from 14:00 to 20:00 of every day, which nobody told of this market."""
+    time = opens(MONDAY, days, timeframe, kind="other")
+    hour = time % NS_PER_DAY // NS_PER_HOUR
+    return time[(hour >= 14) & (hour < 20)]
+
+
+def without(time: I64, start: datetime, hours: float) -> I64:
+    begin = utc_ns(start)
+    return time[(time < begin) | (time >= begin + int(hours * NS_PER_HOUR))]
+
+
+def test_a_hole_counts_where_another_series_has_bars(account: Account) -> None:
+    """Minutes lack three of four hours, in which five-minute bars show the stop."""
+    market = make_instrument("US500", decimals=1)
+    signal, other = index_signal(account, market, 19), index_signal(account, market, 21)
+    five, one = cash_session(25, "5m"), cash_session(25, "1m")
+    closes = np.full(five.size, 50_000)
+    fall = utc_ns(signal.time + timedelta(hours=1))
+    closes[(five >= fall) & (five < fall + NS_PER_HOUR)] = 49_800
+    whole = store(market, five, closes)
+    one = without(one, signal.time + timedelta(minutes=30), 3)
+    fine = store(market, one, np.full(one.size, 50_000), "1m")
+    found = same_everywhere()
+    judged = found[signal.pk, "4H"]
+    assert (judged.series_id, judged.get_outcome_display()) == (whole.pk, "failed")
+    assert (judged.coverage, judged.r_multiple) == (1.0, -1.0)
+    # Where the minutes are there they judge, and the closed night is nobody's hole.
+    for horizon in ("4H", "24H"):
+        judged = found[other.pk, horizon]
+        assert (judged.series_id, judged.get_outcome_display()) == (fine.pk, "neutral")
+        assert judged.coverage == 1.0
+
+
+def test_a_hole_in_every_series_is_told_and_left_to_a_person(account: Account) -> None:
+    market = make_instrument("US500", decimals=1)
+    signal = index_signal(account, market, 19)
+    first, second = signal.time + timedelta(minutes=30), signal.time + timedelta(minutes=90)
+    five = without(cash_session(25, "5m"), second, 2.5)
+    one = without(cash_session(25, "1m"), first, 0.5)
+    store(market, five, np.full(five.size, 50_000))
+    fine = store(market, one, np.full(one.size, 50_000), "1m")
+    judged = same_everywhere()[signal.pk, "4H"]
+    assert judged.series_id == fine.pk
+    assert judged.coverage == pytest.approx(12 / 18)
+    assert Flag.LOW_COVERAGE in Flag(judged.flags)
+    assert judged.get_outcome_display() == "needs_review"
+
+
+def test_with_one_series_nobody_knows_what_is_missing(account: Account) -> None:
+    market = make_instrument("US500", decimals=1)
+    signal = index_signal(account, market, 19)
+    five = without(cash_session(25, "5m"), signal.time + timedelta(minutes=30), 1)
+    store(market, five, np.full(five.size, 50_000))
+    judged = same_everywhere()[signal.pk, "4H"]
+    assert judged.coverage is None
+    assert judged.get_outcome_display() == "neutral"
+
+
+def test_a_trade_inside_one_bar_of_such_a_market_is_judged(account: Account) -> None:
+    market = make_instrument("US500", decimals=1)
+    signal = index_signal(account, market, 19)
+    for timeframe in ("5m", "1h"):
+        time = cash_session(25, timeframe)
+        store(market, time, np.full(time.size, 50_000), timeframe)
+    opened = signal.time + timedelta(minutes=1)
+    closed = {"closed_at": opened + timedelta(minutes=2), "exit_price": Decimal("4995.5")}
+    make_trade(signal, opened_at=opened, **closed)
+    judged = same_everywhere()[signal.pk, "TRADE"]
+    assert judged.get_outcome_display() == "failed"
+    assert judged.coverage is None
+
+
+def test_bars_of_another_series_that_come_later_make_an_audit_stale(account: Account) -> None:
+    market = make_instrument("US500", decimals=1)
+    signal = index_signal(account, market, 19)
+    one = without(cash_session(25, "1m"), signal.time + timedelta(minutes=30), 3)
+    store(market, one, np.full(one.size, 50_000), "1m")
+    run_autopsy(horizons=["4H"])
+    judged = InsightAudit.objects.get()
+    assert (judged.get_outcome_display(), judged.is_stale) == ("neutral", False)
+    late = without(cash_session(25, "5m"), signal.time + timedelta(hours=3), 2)
+    store(market, late, np.full(late.size, 50_000))
+    judged.refresh_from_db()
+    assert judged.is_stale
+    same_everywhere()

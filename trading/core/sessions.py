@@ -7,19 +7,20 @@ not known here and show as missing bars.
 - fx: open from Sunday 17:00 to Friday 17:00 New York.
 - metal: as fx, with an hour's pause from 17:00 to 18:00 New York every day.
 - crypto: always open.
-- other: nothing is known, so nothing is expected.
+- other: nothing is known; only the bars that are stored tell (`seen_elsewhere`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .candles import I64
+from .candles import F64, I64
 from .types import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND
 
 UNKNOWN_BARS = -1
@@ -130,6 +131,11 @@ def is_open(kind: str, times: I64) -> NDArray[np.bool_]:
     return times >= opened[np.maximum(index, 0)]
 
 
+def hours_known(kind: str) -> bool:
+    """Whether it is known when markets of this kind trade."""
+    return kind in ("fx", "metal", "crypto")
+
+
 def grid_offsets(time: I64, bar_ns: int, start: I64, stop: I64) -> I64:
     """Where on the grid of `bar_ns` the bars of each window [start, stop) open, shape (m,).
 
@@ -153,7 +159,7 @@ def expected_bars(kind: str, bar_ns: int, start: I64, stop: I64, offset: int | I
     `start`, `stop`: ns UTC, shape (m,); `offset`: open of any bar, which fixes the grid, one for
     all or one a window (`grid_offsets`). UNKNOWN_BARS (-1) for a kind whose hours are not known.
     """
-    if kind not in ("fx", "metal", "crypto"):
+    if not hours_known(kind):
         return np.full(start.shape, UNKNOWN_BARS, np.int64)
     if start.size == 0:
         return np.zeros(0, np.int64)
@@ -188,4 +194,25 @@ def _expected_on(kind: str, bar_ns: int, start: I64, stop: I64, offset: int) -> 
 
     result: I64 = opens_before(stop) - opens_before(start)
     result -= lost_before(stop) - lost_before(start)
+    return result
+
+
+def seen_elsewhere(
+    time: I64, bar_ns: int, others: Iterable[tuple[I64, int]], start: I64, stop: I64
+) -> F64:
+    """Share of the time in which a market of unknown hours traded that a series has bars of.
+
+    `time`, `bar_ns`: its bars, of which those that reach into the windows [start, stop) must be
+    there; `others`: the same of other series of the market. A bar of another series that lies
+    inside a window says that the market traded then. The least share that any of them gives,
+    shape (m,); NaN where none has a bar.
+    """
+    result = np.full(start.shape, np.nan)
+    for other, length in others:
+        met = np.searchsorted(time, other + length) > np.searchsorted(time, other - bar_ns, "right")
+        count = np.concatenate([[0], np.cumsum(met)])
+        first = np.searchsorted(other, start)
+        last = np.maximum(np.searchsorted(other, stop - length, "right"), first)
+        share = (count[last] - count[first]) / np.maximum(last - first, 1)
+        result = np.fmin(result, np.where(last > first, share, np.nan))
     return result

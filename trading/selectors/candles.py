@@ -25,7 +25,7 @@ from trading.core.candles import (
     unpack,
 )
 from trading.core.errors import OperatorError
-from trading.core.sessions import UNKNOWN_BARS, expected_bars, grid_offsets
+from trading.core.sessions import expected_bars, grid_offsets, hours_known, seen_elsewhere
 from trading.core.types import NS_PER_DAY, NS_PER_HOUR, SeriesKind, timeframe_ns
 from trading.models import CandleChunk, CandleSeries, Desk, Instrument
 
@@ -194,9 +194,9 @@ def series_for(instrument: Instrument, desk: Desk | None = None) -> list[CandleS
 class Choice:
     """Which series judges each of n windows.
 
-    `index` points into `series`, -1 where no series has a bar in the window. `coverage` is the
-    share of expected bars present, NaN where the market's hours are not known. `full` says that it
-    reaches 95 % (or, hours unknown, that the series spans the window).
+    `index` points into `series`, -1 where no series has a bar in the window. `coverage` is as
+    `coverage` gives it. `full` says that it reaches 95 % (or, where it cannot be known, that the
+    series spans the window).
     """
 
     series: list[CandleSeries]
@@ -218,7 +218,7 @@ def choose_series(
     Where none has, the one that covers most, finer first. `longest_bar_ns` leaves out series with
     longer bars (a horizon shorter than its bars cannot be judged).
     """
-    series = series_for(instrument, desk)
+    series = stored = series_for(instrument, desk)
     if longest_bar_ns is not None:
         series = [s for s in series if timeframe_ns(s.timeframe) <= longest_bar_ns]
     index = np.full(start.shape, -1, np.int64)
@@ -227,7 +227,7 @@ def choose_series(
     for position, candidate in enumerate(series):
         if full.all():
             break
-        covered, enough = coverage(candidate, start, end)
+        covered, enough = coverage(candidate, stored, start, end)
         # A share that cannot be known ranks below every known one, but above nothing.
         rank = np.where(np.isnan(covered), np.finfo(np.float64).tiny, covered)
         better = ~full & (enough | (rank > best))
@@ -236,24 +236,37 @@ def choose_series(
     return Choice(series, index, share, full)
 
 
-def coverage(series: CandleSeries, start: I64, end: I64) -> tuple[F64, NDArray[np.bool_]]:
+def coverage(
+    series: CandleSeries, stored: Sequence[CandleSeries], start: I64, end: I64
+) -> tuple[F64, NDArray[np.bool_]]:
     """(share of expected bars present, whether that is enough) for windows [start, end).
 
-    The share is NaN where the market's hours are not known but bars are present, 0 without bars.
-    A window in which no bar is expected counts as covered when the series spans it.
+    A window in which no bar is expected counts as covered when the series spans it. Where the
+    market's hours are not known, bars are expected when any other of the `stored` series of the
+    instrument has some (`sessions.seen_elsewhere`); without such the share is NaN, and spanning is
+    enough. It is 0 where no bar of the series lies in the window or reaches into it.
     """
     if not start.size:
         return np.zeros(0), np.zeros(0, np.bool_)
-    bar_ns = timeframe_ns(series.timeframe)
-    times = load_candles(series, int(start.min()) - bar_ns, int(end.max())).time
-    present = np.searchsorted(times, end) - np.searchsorted(times, start)
-    grid = grid_offsets(times, bar_ns, start, end)
-    expected = expected_bars(series.instrument.kind, bar_ns, start, end, grid)
+    kind, bar_ns = series.instrument.kind, timeframe_ns(series.timeframe)
+    earliest, latest = int(start.min()) - bar_ns, int(end.max())
+    times = load_candles(series, earliest, latest).time
     spans = (_ns(series, "first_time") <= start) & (_ns(series, "last_time") + bar_ns >= end)
-    known = expected != UNKNOWN_BARS
-    share = np.where(expected > 0, present / np.maximum(expected, 1), np.where(spans, 1.0, 0.0))
-    share = np.where(known, np.minimum(share, 1.0), np.where(present > 0, np.nan, 0.0))
-    enough = np.where(known, share >= FULL_COVERAGE, spans & (present > 0))
+    if hours_known(kind):
+        grid = grid_offsets(times, bar_ns, start, end)
+        expected = expected_bars(kind, bar_ns, start, end, grid)
+        present = np.searchsorted(times, end) - np.searchsorted(times, start)
+        share = np.where(expected > 0, present / np.maximum(expected, 1), np.where(spans, 1.0, 0.0))
+        share = np.minimum(share, 1.0)
+    else:
+        others = [
+            (load_candles(other, earliest, latest).time, timeframe_ns(other.timeframe))
+            for other in stored
+            if other.pk != series.pk
+        ]
+        around = np.searchsorted(times, end) > np.searchsorted(times, start - bar_ns, "right")
+        share = np.where(around, seen_elsewhere(times, bar_ns, others, start, end), 0.0)
+    enough = np.where(np.isnan(share), spans, share >= FULL_COVERAGE)
     return share, enough.astype(np.bool_)
 
 
