@@ -289,6 +289,9 @@ class CauseReview(models.Model):
     cause = models.CharField(max_length=20, choices=CAUSE_CHOICES)
     verdict = models.CharField(max_length=10, choices=Verdict.choices)
     posterior = models.FloatField(help_text="The posterior that was shown")
+    evidence_hash = models.CharField(
+        max_length=64, blank=True, help_text="The evidence that was read; empty: not known"
+    )
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     created_at = models.DateTimeField(auto_now=True)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from django.db.models import F
 
 from post_mortem.core.calibration import Calibration
 from post_mortem.core.calibration_fit import Reviews
@@ -55,7 +56,8 @@ def stored_table(row: CalibrationTable) -> Table:
 def reviews_for_fit(desk: Desk | None) -> Reviews:
     """The newest review of each cause of each audit of a desk (None: of all desks).
 
-    Stale audits are left out: what they would show today is not what was reviewed.
+    Reviews of other evidence than today's are left out, and stale audits: a word says something of
+    the strength that was read, and of no other.
     """
     rows = list(_newest_reviews(desk))
     cause = np.array([row["cause"] for row in rows], np.str_)
@@ -68,7 +70,9 @@ def reviews_for_fit(desk: Desk | None) -> Reviews:
 
 
 def _newest_reviews(desk: Desk | None) -> Iterator[dict[str, Any]]:
-    reviews = CauseReview.objects.filter(audit__is_stale=False, cause__in=NAMED_CAUSES)
+    reviews = CauseReview.objects.filter(
+        audit__is_stale=False, evidence_hash=F("audit__evidence_hash"), cause__in=NAMED_CAUSES
+    )
     if desk is not None:
         reviews = reviews.filter(audit__account__desk=desk)
     seen: set[tuple[int, str]] = set()

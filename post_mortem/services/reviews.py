@@ -30,7 +30,7 @@ def review_cause(
 ) -> CauseReview:
     """Confirm or reject a cause that the audit shows, or name the one that it was: `named` takes
     any of the eleven, `unknown` meaning none of those shown. The newest word of a person counts,
-    and a person names one cause. The posterior that was shown is kept with it. `evidence_hash` is
+    and a person names one cause. What was shown is kept with it. `evidence_hash` is
     of the evidence that was read, None for today's.
 
     Raises `NotFoundError` (absent or foreign audit), `ConflictError` `version_stale` (the evidence
@@ -58,7 +58,11 @@ def review_cause(
         audit=audit,
         cause=cause,
         user=user,
-        defaults={"verdict": verdict, "posterior": shown.posterior if shown else 0.0},
+        defaults={
+            "verdict": verdict,
+            "posterior": shown.posterior if shown else 0.0,
+            "evidence_hash": audit.evidence_hash,
+        },
     )
     _remember(audit, cause, before, verdict, user, now)
     return review

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
+from django.apps import apps
 from django.utils import timezone
 
 from post_mortem.models import AuditHistory, CauseReview, InsightAudit, LabelingRule
+from post_mortem.selectors.calibrations import reviews_for_fit
 from post_mortem.services import audit_reviews
 from post_mortem.services.audits import run_autopsy
 from post_mortem.services.reviews import review_cause
 from trading.core.errors import ConflictError
-from trading.models import Instrument
+from trading.models import Instrument, Outage
 
 from .factories import MONDAY, make_account, make_candles, make_instrument, make_signal
 
@@ -107,6 +110,37 @@ def test_a_run_that_changes_nothing_leaves_readers_alone(audit: InsightAudit) ->
     assert run_autopsy(horizons=["4H"], force=True).updated == 1
     for version, (change, given) in enumerate(changes(), seen):
         change(audit_id=audit.pk, version=version, user=audit.account.owner, now=NOW, **given)
+
+
+def test_a_word_teaches_only_of_the_evidence_it_was_said_of(
+    audit: InsightAudit, instrument: Instrument
+) -> None:
+    """An outage is logged later, so the cause that was named has another strength."""
+    judge_again(audit, instrument)
+    desk = audit.account.desk
+    said: dict[str, Any] = {"cause": "external_shock", "verdict": "named", "now": NOW}
+    said |= {"audit_id": audit.pk, "user": audit.account.owner}
+    review_cause(**said)
+    assert reviews_for_fit(desk).strength.tolist() == [0.0]
+    start = MONDAY + timedelta(days=19)
+    Outage.objects.create(desk=desk, start=start, end=start + timedelta(hours=2), what="down")
+    assert run_autopsy(horizons=["4H"]).updated == 1
+    assert reviews_for_fit(desk).strength.tolist() == []
+    review_cause(**said)
+    assert reviews_for_fit(desk).strength.tolist() == [1.0]
+
+
+def test_the_migration_remembers_what_is_known_to_have_been_read(audit: InsightAudit) -> None:
+    review = review_cause(
+        audit_id=audit.pk, cause="external_shock", verdict="named", user=audit.account.owner,
+        now=NOW,
+    )  # fmt: skip
+    migration = import_module("post_mortem.migrations.0015_reviewed_evidence")
+    CauseReview.objects.update(evidence_hash="")
+    for later, known in ((timedelta(seconds=1), ""), (timedelta(0), audit.evidence_hash)):
+        InsightAudit.objects.update(evaluated_at=review.created_at + later)
+        migration.remember(apps, None)
+        assert CauseReview.objects.get().evidence_hash == known
 
 
 def test_a_word_on_a_cause_is_refused_where_other_evidence_was_read(
