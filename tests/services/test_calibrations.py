@@ -225,6 +225,13 @@ def test_cases_and_truths_that_do_not_fit_are_refused(taught: Any, change: Any, 
         fit_from_cases(cases=lambda: cases, truths=truths, about=ABOUT)
 
 
+def say(audit: InsightAudit, verdict: str, user: Any) -> None:
+    Review.objects.create(
+        audit=audit, cause="news_shock", verdict=verdict, posterior=0.9, user=user,
+        evidence_hash=audit.evidence_hash,
+    )  # fmt: skip
+
+
 def reviewed(account: Account, audits: list[InsightAudit], count: int) -> None:
     """`count` reviews of news shocks of strength 0.8, one in four confirmed."""
     person = account.owner
@@ -236,9 +243,7 @@ def reviewed(account: Account, audits: list[InsightAudit], count: int) -> None:
         audit.pk, audit.horizon, audit.record = None, f"X{i}", blob
         audit.save()
         verdict = Review.Verdict.REJECTED if i % 4 else Review.Verdict.CONFIRMED
-        Review.objects.create(
-            audit=audit, cause="news_shock", verdict=verdict, posterior=0.9, user=person
-        )
+        say(audit, verdict, person)
 
 
 def command(name: str, *arguments: Any) -> dict[str, Any]:
@@ -291,9 +296,7 @@ def test_the_newest_word_counts_once(desk: Desk) -> None:
     reviewed(account, list(judged()), 1)
     second = get_user_model().objects.create_user("ben")
     audit = InsightAudit.objects.get(horizon="X0")
-    Review.objects.create(
-        audit=audit, cause="news_shock", verdict="rejected", posterior=0.9, user=second
-    )
+    say(audit, "rejected", second)
     assert reviews_for_fit(desk).confirmed.tolist() == [False]
 
 
