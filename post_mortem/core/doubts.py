@@ -1,11 +1,15 @@
-"""Cases that the stored bars speak against: a market entry that was never to be had."""
+"""Cases that the stored bars leave nothing to judge by: a market entry that was never to be had, a
+level that was passed while bars are missing."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from trading.core.candles import I64, Candles
+from trading.core.sessions import expected_bars
 
+from .batches import take
+from .trade_exits import left_inside
 from .types import I8, Bool, CaseBatch
 
 
@@ -45,4 +49,28 @@ def off_market(batch: CaseBatch, barriers: tuple[I64, I64], first: I64, inside: 
     away = opens_there & ((opened <= stop) | (opened >= target))
     away |= (inside >= 0) & ((best <= stop) | (worst >= target))
     result: Bool = away & (batch.entry_kind == 0) & ~batch.is_trade
+    return result
+
+
+def after_hole(batch: CaseBatch, barriers: tuple[I64, I64], bar: I64, hit: I8) -> Bool:
+    """Touches by a bar that opened at or beyond the level while bars right before it are missing:
+    what was touched in there, and in which order, is not known.
+
+    `bar`, `hit` as `Paths.exit` and `Paths.hit`. A touch in the bar of a trade's exit is borne out
+    by the fill, and bars missing before the entry are no matter.
+    """
+    result = np.zeros(len(batch), np.bool_)
+    rows = np.flatnonzero((hit > 0) & (bar > 0))
+    market = batch.market
+    time, at = market.candles.time, bar[rows]
+    opened = batch.side[rows] * exit_side(market.candles, "open", at, batch.side[rows])
+    stop, target = (levels[rows] for levels in barriers)
+    jumped = ((hit[rows] & 1) > 0) & (opened <= stop)
+    jumped |= ((hit[rows] & 2) > 0) & (opened >= target)
+    jumped &= time[at] > batch.entry_time[rows]
+    rows, at = rows[jumped], at[jumped]
+    before = time[at - 1] + market.bar_ns
+    there = expected_bars(market.kind, market.bar_ns, before, time[at], time[at])
+    rows, at = rows[there > 0], at[there > 0]
+    result[rows] = ~left_inside(take(batch, rows), time[at], market.bar_ns)
     return result

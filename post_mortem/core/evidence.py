@@ -352,6 +352,10 @@ _FLAG_TEXTS: tuple[tuple[Flag, str], ...] = (
         "A price lies over 1 % beyond its candle, as no spread explains: check it in the file",
     ),
     (Flag.STOP_MOVED, "The stop was moved after entry"),
+    (
+        Flag.HOLE_BEFORE_TOUCH,
+        "Bars are missing right before the one that opened at or beyond a level",
+    ),
     (Flag.ENTRY_OFF_MARKET, "At the entry the market was at or beyond the stop or target"),
     (
         Flag.ENTRY_GAP,
@@ -496,6 +500,8 @@ def _not_judged(label: LabelNumbers) -> str:
         return "Not judged: the candle of the entry is missing."
     if label.has(Flag.ENTRY_OFF_MARKET):
         return "Not judged: at its entry the market was already at or beyond a level."
+    if label.has(Flag.HOLE_BEFORE_TOUCH) and not label.has(Flag.LOW_COVERAGE):
+        return "Not judged: candles are missing where a level was passed."
     if label.coverage is not None:
         return f"Not judged: only {display.percent(label.coverage)} of the candles are stored."
     return "Not judged: the candles do not allow it."

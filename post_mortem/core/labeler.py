@@ -5,8 +5,8 @@ Target touched: succeeded, at the target, even where the bar opened beyond it (c
 Neither: the close of the last bar on the exit side decides; a result on or inside the neutral band
 is neutral, otherwise its sign rules. A stop entry that was gapped over counts from the open that
 filled it, and its risk stays the planned one. A market entry on the far side of a barrier from the
-market is not judged. The time of a touch is the open of its bar, the time of a clock exit is the
-close of the last bar.
+market is not judged, nor is a touch by an open that bars are missing right before. The time of a
+touch is the open of its bar, the time of a clock exit is the close of the last bar.
 
 TRADE. A touch of the initial stop or of the target decides as above, otherwise the net result of
 the fills (price move less commission and swap per unit) and its sign. What only the bar of the exit
@@ -202,9 +202,8 @@ def _verdict(batch: CaseBatch, paths: Paths, data: _Data, result: _Result) -> I8
     verdict = np.where(paths.hit == 2, Outcome.SUCCEEDED, Outcome.FAILED)
     verdict = np.where(paths.hit == 0, by_result, verdict)
     verdict = np.where(paths.first < 0, Outcome.FILTERED_OUT, verdict)
-    review = (
-        paths.off_market | data.no_data | data.entry_missing | data.low_coverage | data.too_short
-    )
+    review = data.no_data | data.entry_missing | data.low_coverage | data.too_short
+    review |= paths.off_market | paths.after_hole
     verdict = np.where(review, Outcome.NEEDS_REVIEW, verdict)
     return np.where(data.pending, Outcome.PENDING, verdict).astype(np.int8)
 
@@ -310,6 +309,7 @@ def _flags(
         (Flag.ENTRY_BAR_AMBIGUOUS, shown & paths.skipped_touch),
         (Flag.RESOLVED_FINER, shown & _finer_used(paths)),
         (Flag.ENTRY_OFF_MARKET, paths.off_market & ~data.pending),
+        (Flag.HOLE_BEFORE_TOUCH, paths.after_hole & ~data.pending),
         (Flag.ENTRY_GAP, shown & entry_gapped(batch, paths)),
         (Flag.EXIT_BAR_AMBIGUOUS, shown & (paths.exit_touch > 0)),
         (Flag.GAP_THROUGH_STOP, shown & paths.gap),

@@ -137,6 +137,12 @@ def _unjudged(judged: Judged) -> Reason:
         share, bars = display.percent(judged.coverage), minutes(judged.timeframe)
         text = f"Not judged: only {share} of the expected {bars} bars are stored."
         return Reason("low_coverage", text, "Import the missing candles", "candles")
+    if judged.has(Flag.HOLE_BEFORE_TOUCH):
+        text = (
+            f"Not judged: candles of {symbol} are missing right before the one that opened at or"
+            " beyond its stop or target."
+        )
+        return Reason("hole_before_touch", text, "Import the missing candles", "candles")
     text = "Not judged: its costs are known but not its quantity, so its net result is not."
     return Reason("no_quantity", text, "Import the trade with its quantity", "trades")
 

@@ -31,7 +31,7 @@ from trading.core.units import scaled, to_half_points, to_prices
 
 from .batches import take
 from .blocks import Bars, Walk, walk
-from .doubts import off_market
+from .doubts import after_hole, off_market
 from .trade_exits import believed, left_inside
 from .types import NO_STOP, NO_TARGET, NO_TIME, Bool, CaseBatch, Paths
 
@@ -80,6 +80,7 @@ def replay(batch: CaseBatch, *, compiled: bool | None = None) -> Paths:
         if rows.size and len(batch.market.candles):
             view = _side(batch.market.candles, side, window, rows)
             _replay_side(batch, view, rows, window, stop[rows], target[rows], compiled, paths)
+    paths.after_hole[:] = after_hole(batch, (stop, target), paths.exit, paths.hit)
     return paths
 
 
@@ -182,6 +183,7 @@ def _empty_paths(batch: CaseBatch, window: _Window) -> Paths:
         n_expected=window.n_expected,
         reached_end=window.reached_end,
         skipped_touch=np.zeros(n, np.bool_),
+        after_hole=np.zeros(n, np.bool_),
         off_market=np.zeros(n, np.bool_),
         entry=scaled(batch.entry_price, batch.market.point),
         exit_touch=np.zeros(n, np.int8),

@@ -46,7 +46,7 @@ _BOTH = 3
 _DIRT = 1e-6  # half-points: of the same level on two grids
 _STOP, _TARGET, _LEVEL = 0, 1, 2
 _COPIED = (
-    *("first", "exit", "hit", "gap", "entry", "exit_touch"),
+    *("first", "exit", "hit", "gap", "entry", "exit_touch", "after_hole"),
     *("mfe", "mae", "drawdown", "mfe_bar", "mae_bar"),
 )
 
@@ -193,13 +193,14 @@ class _Work:
         for finer, mine in self._covered(rows, bar[rows], AT_EXIT):
             opened = self.batch.market.candles.time[bar[mine]]
             found = self._replayed(finer, mine, bar[mine], opened)
-            first = paths.first[mine].copy()
+            first, after_hole = paths.first[mine].copy(), paths.after_hole[mine].copy()
             self._before(mine, first, bar[mine])
             paths.hit[mine], paths.gap[mine], paths.exit_touch[mine] = 0, False, 0
             self._adopt(finer, mine, bar[mine], found)
             # A trade that was closed before the finer bars touch anything left in this bar.
             self.decided[mine] = True
             paths.first[mine], paths.exit[mine] = first, bar[mine]
+            paths.after_hole[mine] = after_hole & (paths.hit[mine] > 0)
 
     def done(self) -> Paths:
         n = len(self.batch)
@@ -354,6 +355,7 @@ class _Work:
         self.exit_time[where] = finer.candles.time[at]
         paths = self.paths
         paths.hit[where], paths.gap[where] = found.hit[over], found.gap[over]
+        paths.after_hole[where] = found.after_hole[over]
         for column in (paths.first, paths.exit, paths.mfe_bar, paths.mae_bar):
             column[where] = bar[over]
         gaps = np.flatnonzero(found.gap[over])

@@ -106,6 +106,7 @@ class Flag(IntFlag):
     ENTRY_GAP = 131072  # the bar opened beyond a stop entry: filled at the open
     ENTRY_OFF_MARKET = 262144  # the market was at or beyond a level when the signal was entered
     FAR_OUTSIDE_CANDLE = 524288  # a fill lies over FAR_OUTSIDE of its price beyond its candle
+    HOLE_BEFORE_TOUCH = 1048576  # bars are missing right before one that opened beyond a level
 
 
 class Status(IntEnum):
@@ -373,6 +374,7 @@ class Paths:
     n_expected: I64
     reached_end: Bool  # stored data passes the end of the window
     skipped_touch: Bool  # the part of the entry bar that was skipped could have touched
+    after_hole: Bool  # a level was touched by an open, and bars right before it are missing
     off_market: Bool  # the market was at or beyond a barrier at a market entry
     entry: F64  # half-points: the judged entry, of a stop entry that was gapped over the open
     exit_touch: I8  # touches of a trade's exit bar that its fill contradicts, bits as in `hit`

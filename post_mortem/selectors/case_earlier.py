@@ -150,7 +150,7 @@ def _results(
     touched = paths.hit > 0
     by_label = np.isin(labels.outcome, (Outcome.SUCCEEDED, Outcome.FAILED))
     taken = (labels.flags & Flag.BELOW_THRESHOLD) == 0
-    fair = taken & (container >= 0) & ~paths.off_market
+    fair = taken & (container >= 0) & ~paths.off_market & ~paths.after_hole
     keep = np.flatnonzero((touched | by_label) & fair)
     closed = candles.time[np.maximum(paths.exit, 0)] + bar_ns if len(candles) else batch.end_time
     known = np.where(touched, closed, batch.end_time)

@@ -72,8 +72,10 @@ def mirrored(row: Row) -> Row:
 
 def check_row(row: Row, *, turned: bool) -> None:
     used = mirrored(row) if turned else row
-    rows = used.bars if used.minutes is None else [F] * len(used.minutes)
-    labels = judged(market(candles(rows, minutes=used.minutes)), signal(**used.case))
+    minutes = used.minutes
+    whole = minutes is None or len(used.bars) == len(minutes)
+    rows = used.bars if whole else [F] * len(minutes or ())
+    labels = judged(market(candles(rows, minutes=minutes)), signal(**used.case))
     check(labels, used.expect, used.flags)
 
 

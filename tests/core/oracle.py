@@ -26,6 +26,7 @@ class OraclePath:
     exit_touch: int = 0
     entry: float = 0.0
     off_market: bool = False
+    after_hole: bool = False
 
 
 @dataclass
@@ -204,6 +205,18 @@ class Oracle:
         )
         return stopped + 2 * reached - path.exit_touch
 
+    def _after_hole(self, hit: int, i: int) -> bool:
+        """Whether the open touched and the bar before is not there; crypto trades all the time."""
+        opened, times, bar_ns = self.bars.leave[i][0], self.bars.time, self.market.bar_ns
+        left = self.row["fill_exit_time"]
+        if self.row["is_trade"] and times[i] <= left < times[i] + bar_ns:
+            return False
+        if i == 0 or times[i] <= self.row["entry_time"] or times[i - 1] + bar_ns == times[i]:
+            return False
+        at_open = (opened, opened, opened)
+        stopped, reached = self.touches_stop(at_open), self.touches_target(at_open)
+        return bool(hit & 1 and stopped) or bool(hit & 2 and reached)
+
     def _walk(self, path: OraclePath) -> None:
         best: int | None = None
         worst: int | None = None
@@ -223,6 +236,7 @@ class Oracle:
                 worst, path.mae_bar = down, i
             if path.hit:
                 path.exit = i
+                path.after_hole = self._after_hole(path.hit, i)
                 path.gap = self.touches_stop(bar) and self.beyond_stop(bar)
                 break
         if best is not None and worst is not None:

@@ -9,6 +9,7 @@ from post_mortem.core.replay import replay
 from post_mortem.core.types import NO_TIME, ExitReason, Flag
 from tests.core.cases import (
     NAN,
+    Bar,
     at,
     batch,
     candles,
@@ -187,6 +188,50 @@ ENTRIES = [
 ]
 
 
+SOME = [m for m in range(40) if m != 10]
+JUMP: list[Bar] = [F] * 10 + [(130, 131, 129, 130)] * 29
+FALL: list[Bar] = [F] * 10 + [(80, 81, 79, 80)] * 29
+HOLES = [
+    Row(
+        "the minute before one that opens beyond the target is missing: nobody knows what it did",
+        JUMP,
+        {"outcome": NEEDS_REVIEW, "r": NAN},
+        case=BOTH | {"minutes": 40},
+        minutes=SOME,
+        flags=Flag.HOLE_BEFORE_TOUCH,
+    ),
+    Row(
+        "or beyond the stop",
+        FALL,
+        {"outcome": NEEDS_REVIEW, "r": NAN},
+        case=BOTH | {"minutes": 40},
+        minutes=SOME,
+        flags=Flag.HOLE_BEFORE_TOUCH,
+    ),
+    Row(
+        "a bar after the hole that opens between the levels decides as any other",
+        [*[F] * 10, (119.5, 120, 119, 120), *[F] * 28],
+        {"outcome": SUCCEEDED},
+        case=BOTH | {"minutes": 40},
+        minutes=SOME,
+    ),
+    Row(
+        "a hole that lies further back is no matter",
+        [*[F] * 11, *JUMP[11:]],
+        {"outcome": SUCCEEDED},
+        case=BOTH | {"minutes": 40},
+        minutes=SOME,
+    ),
+    Row(
+        "nor is one before the entry",
+        [*[F] * 10, (100, 120, 99, 110), *[F] * 28],
+        {"outcome": SUCCEEDED},
+        case=BOTH | {"minutes": 20, "entry_time": at(11)},
+        minutes=SOME,
+    ),
+]
+
+
 WINDOWS = [
     Row(
         "entered exactly on a bar's open: that bar counts",
@@ -289,7 +334,7 @@ WINDOWS = [
 
 
 @both_ways
-@each(TOUCHES + ENTRIES + WINDOWS)
+@each(TOUCHES + ENTRIES + HOLES + WINDOWS)
 def test_signal(row: Row, turned: bool) -> None:
     check_row(row, turned=turned)
 

@@ -112,6 +112,13 @@ def test_a_plain_verdict_needs_no_reason() -> None:
             "",
         ),
         (
+            {"outcome": Outcome.NEEDS_REVIEW, "flags": Flag.HOLE_BEFORE_TOUCH, "coverage": 0.97},
+            "hole_before_touch",
+            "Not judged: candles of EURUSD are missing right before the one that opened at or"
+            " beyond its stop or target.",
+            "Import the missing candles",
+        ),
+        (
             {"flags": Flag.EXIT_BAR_AMBIGUOUS},
             "exit_bar_ambiguous",
             "The 5 min bar of the exit also reached the stop or target, before or after the exit."

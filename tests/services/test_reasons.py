@@ -167,8 +167,8 @@ def test_a_gap_through_the_stop_says_how_far(account: Account, instrument: Instr
 def test_an_entry_that_was_not_to_be_had_is_not_judged(
     account: Account, instrument: Instrument
 ) -> None:
-    """The market is at 1.12, the signal says 1.10 and wants 1.102: no win of 10 R."""
-    make_candles(instrument, [112_000] * BARS)
+    """The market is at 1.105, the signal says 1.10 and wants 1.102: no win of 2 R."""
+    make_candles(instrument, [110_500] * BARS)
     make_signal(account, instrument)
     run_autopsy(horizons=["4H"])
     audit = audit_of()
