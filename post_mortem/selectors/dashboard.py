@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from django.db.models import Max
 
-from post_mortem.core.types import Outcome
 from trading.core import metrics
 from trading.core.candles import F64, I64
 from trading.core.sessions import local_times
@@ -24,7 +23,7 @@ from trading.core.types import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SE
 from trading.models import CandleSeries, OwnedQuerySet
 
 from .columns import Column, fetch, floats, integers, times
-from .filters import DURATIONS
+from .filters import DURATIONS, EXCUSED
 
 # The interval of the expectancy is drawn with this seed, so a reload never changes a figure.
 SEED = 20_140_502
@@ -191,9 +190,8 @@ def coded(column: Sequence[str | None]) -> Coded:
 
 def _causes_in_force(rows: Mapping[str, Column]) -> list[str]:
     """Causes ranked first, none where a person said that the trade did not fail after all."""
-    excused = (Outcome.SUCCEEDED, Outcome.FILTERED_OUT)
     return [
-        "" if label in excused else cause or ""
+        "" if label in EXCUSED else cause or ""
         for cause, label in zip(
             rows["verdict__top_cause"], rows["verdict__override_outcome"], strict=True
         )

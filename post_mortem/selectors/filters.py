@@ -13,7 +13,15 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from django.db.models import DurationField, ExpressionWrapper, F, FilteredRelation, Q, TextField
+from django.db.models import (
+    DurationField,
+    ExpressionWrapper,
+    F,
+    FilteredRelation,
+    FloatField,
+    Q,
+    TextField,
+)
 from django.db.models.functions import Cast, ExtractHour, ExtractIsoWeekDay
 
 from post_mortem.core.types import CAUSES, SETUPS, Flag
@@ -23,6 +31,8 @@ from trading.models import OwnedQuerySet, Trade
 
 from .viewer import Viewer
 
+# A person's labels that leave a trade out of the leaks.
+EXCUSED = (InsightAudit.Outcome.SUCCEEDED, InsightAudit.Outcome.FILTERED_OUT)
 PERIODS: Mapping[str, int] = {"7d": 7, "30d": 30, "90d": 90}
 OUTCOMES: Mapping[str, int] = {label: value for value, label in InsightAudit.Outcome.choices} | {
     "unjudged": 0
@@ -54,6 +64,7 @@ class TradeFilter:
     mistake: str = ""
     outcome: str = ""
     cause: str = ""
+    lost: str = ""
     weekday: str = ""
     hour: str = ""
     duration: str = ""
@@ -76,6 +87,7 @@ _CHOICES: Mapping[str, frozenset[str]] = {
     "setup": frozenset(SETUPS),
     "outcome": frozenset(OUTCOMES),
     "cause": frozenset(CAUSES),
+    "lost": frozenset(("r", "money", "percent")),
     "weekday": frozenset("1234567"),
     "hour": frozenset(str(hour) for hour in range(24)),
     "duration": frozenset(DURATIONS),
@@ -126,6 +138,8 @@ def apply(
     )
     trades = trades.filter(_of_trade(wanted) & _of_verdict(wanted))
     trades = _of_time(trades, wanted, zone, now)
+    if wanted.lost:
+        trades = _lost(trades, wanted.lost)
     for key, column in (
         ("setup", "signal__claimed_setups"),
         ("tag", "tags"),
@@ -168,6 +182,20 @@ def _of_verdict(wanted: TradeFilter) -> Q:
     if wanted.cause:
         condition &= Q(verdict__top_cause=wanted.cause)
     return condition
+
+
+def _lost(trades: OwnedQuerySet, unit: str) -> OwnedQuerySet:
+    """Closed trades that lost in a unit, but for those of which a person said that they did not
+    fail: what a leak of the dashboard counts."""
+    result = {
+        "r": F("verdict__r_multiple"),
+        "money": Cast("net_pnl", FloatField()),
+        "percent": F("verdict__pnl_pct"),
+    }[unit]
+    failed = Q(verdict__override_outcome=None) | ~Q(verdict__override_outcome__in=EXCUSED)
+    return trades.alias(result_lost=result).filter(
+        failed, closed_at__isnull=False, result_lost__lt=0
+    )
 
 
 def _of_time(

@@ -147,9 +147,11 @@ def _weaknesses(w: Writer, label: LabelNumbers) -> list[str]:
     return _kept(lines)
 
 
-def _entry(w: Writer) -> dict[str, Any]:
+def _entry(w: Writer, timeframe: str) -> dict[str, Any]:
     summary = _first(
-        w.say("{entry.symbol} {entry.side} at {entry.price} on {entry.timeframe} bars."),
+        w.say("{entry.symbol} {entry.side} at {entry.price} on {entry.timeframe} bars.")
+        if timeframe
+        else w.say("{entry.symbol} {entry.side} at {entry.price}."),
     )
     shows = [
         w.say("The stop was {stop.distance} from the entry."),
@@ -324,7 +326,7 @@ def narrate(
             "strengths": _strengths(w, label, reason) if judged else [],
             "weaknesses": _weaknesses(w, label) if judged else [],
         },
-        "entry_analysis": _entry(w),
+        "entry_analysis": _entry(w, subject.timeframe),
         "exit_analysis": _exit(w, evidence),
         "decision_analysis": _decision(w, evidence, subject),
         "context_analysis": _context(evidence),

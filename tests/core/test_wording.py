@@ -335,3 +335,11 @@ def test_a_price_that_cannot_be_is_said_first():
     assert document.verdict.startswith("Check its prices, one lies far outside its candle. ")
     near = replace(LOST, flags=int(Flag.ENTRY_OUTSIDE_CANDLE))
     assert build(SUBJECT, near, [NEWS]).verdict == build(SUBJECT, LOST, [NEWS]).verdict
+
+
+def test_an_entry_without_a_timeframe_names_no_bars():
+    subject = replace(SUBJECT, timeframe="")
+    document = build(subject, LOST, [NEWS])
+    facts = {fact.id: fact for fact in document.facts}
+    told = fill(narrate(subject, LOST, document, []), facts)["entry_analysis"]["summary"]
+    assert told.startswith("EURUSD long at 1.38626 [")

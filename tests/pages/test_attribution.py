@@ -77,6 +77,7 @@ def test_no_signal_is_an_answer_of_its_own(world: World, anna: Client) -> None:
     assert "▼" not in said
     whole = text(page(anna, "/attribution/"))
     assert "No kind of trades clearly wins more or less often than that." in whole
+    assert "Patterns compares what trades made in R" in whole
     assert "No detectable signal" in whole
 
 

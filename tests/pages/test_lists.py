@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
+from html import unescape
 
 import pytest
 from django.test import Client
@@ -122,6 +124,21 @@ def test_money_of_several_currencies_is_never_added_up(world: World, anna: Clien
     said = text(page(anna, "/?unit=money"))
     assert "14 trades, no sum in money: several currencies; choose one account." in said
     assert "result in ." not in said
+
+
+@pytest.mark.parametrize("unit", ["r", "money", "percent"])
+def test_a_leak_links_to_just_the_trades_it_counts(world: World, anna: Client, unit: str) -> None:
+    lost = InsightAudit.objects.filter(horizon="TRADE", top_cause="volatility_spike")
+    first, second = lost.filter(r_multiple__lt=0)[:2]
+    InsightAudit.objects.filter(pk=first.pk).update(r_multiple=None, pnl_pct=None)
+    Trade.objects.filter(pk=second.trade_id).update(net_pnl=Decimal("5.00"))
+    html = page(anna, f"/?unit={unit}").split('id="leaks-title"')[1].split("</table>")[0]
+    leaks = re.findall(r'<td><a href="(/trades/[^"]*)">.*?<td class="num">(\d+)</td>', html)
+    assert any("volatility_spike" in address for address, _ in leaks)
+    for address, n in leaks:
+        listed = page(anna, unescape(address))
+        assert listed.count('<td class="col-closed">') == int(n), address
+    assert anna.get("/trades/?lost=luck").status_code == 400
 
 
 def test_few_trades_are_counted_not_rated(world: World, anna: Client) -> None:

@@ -67,7 +67,8 @@ class Command(InquestCommand):
             "narratives_written": written,
             "top_causes": dict(done.top_causes.most_common()),
             "kinds_tried": patterns.searched.tried,
-            "patterns": len(patterns.found),
+            "patterns": sum(row.pattern_type != "cause" for row in patterns.found),
+            "causes_counted": sum(row.pattern_type == "cause" for row in patterns.found),
             "plan": None if plan is None else plan.pk,
             "trade": None if shown is None else shown.trade_id,
             "post_mortem": "" if shown is None else post_mortem_text(audit_id=shown.pk),
@@ -98,8 +99,9 @@ class Command(InquestCommand):
             f"{s['narratives_written']:,} narratives."
         )
         yield (
-            f"Patterns: {s['patterns']} of {s['kinds_tried']:,} kinds of trades and causes stand "
-            f"out{'; a plan is drafted from them' if s['plan'] else ''}."
+            f"Patterns: {s['patterns']} of {s['kinds_tried']:,} kinds of trades "
+            f"{'stands' if s['patterns'] == 1 else 'stand'} out; {s['causes_counted']} causes are "
+            f"counted, not tested{'; a plan is drafted from them' if s['plan'] else ''}."
         )
         yield ""
         yield s["post_mortem"] or "No failed trade to show."
