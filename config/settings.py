@@ -257,6 +257,7 @@ SPECTACULAR_SETTINGS = {
         "RecommendationStatusEnum": "post_mortem.models.RecommendationTracking.Status",
         "ExperimentStatusEnum": "post_mortem.models.Experiment.Status",
         "JobStatusEnum": "post_mortem.models.AutopsyJob.Status",
+        "NarrativeSourceEnum": "post_mortem.models.TradeAnalysis.Source",
     },
 }
 UNFOLD = {"SITE_TITLE": "Inquest", "SITE_HEADER": "Inquest"}

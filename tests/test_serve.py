@@ -94,6 +94,23 @@ def test_what_a_child_started_goes_with_it(tmp_path: Path) -> None:
     assert not is_running(int(grandchild.read_text()))
 
 
+def test_it_says_that_it_serves_once_it_answers() -> None:
+    group = serve.ProcessGroup()
+    asked: list[int] = []
+    said: list[int] = []
+
+    def ready() -> bool:
+        asked.append(len(said))
+        return len(asked) > 2
+
+    def stop() -> None:
+        said.append(len(asked))
+        group.ask_to_stop(signal.SIGINT, None)
+
+    assert group.run([python(SLEEP)], ready, stop) is None
+    assert (asked, said) == ([0, 0, 0], [3])
+
+
 def test_a_stop_before_the_start_starts_nothing() -> None:
     group = serve.ProcessGroup()
     group.ask_to_stop(signal.SIGINT, None)

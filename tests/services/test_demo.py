@@ -472,8 +472,14 @@ def test_the_demo_login_stays_when_it_owns_anything_else(world: World) -> None:
         account=own, instrument=Instrument.objects.get(), dedupe_key="mine", time=NOW,
         timeframe="5m", side=1, entry_price=Decimal(1),
     )  # fmt: skip
-    remove_demo()
+    out = StringIO()
+    call_command("remove_demo", stdout=out)
     assert get_user_model().objects.filter(pk=owner.pk).exists()
+    assert "The login demo stays" in out.getvalue()
+    assert "changepassword demo" in out.getvalue()
+    owner.set_password("of their own")
+    owner.save()
+    assert remove_demo()["logins_kept"] == 0
 
 
 @pytest.mark.django_db

@@ -83,7 +83,7 @@ def test_an_empty_database_gets_a_user_and_the_account(fills: Path) -> None:
     user = get_user_model().objects.get()
     assert (user.get_username(), user.has_usable_password()) == (LOCAL_USER, False)
     assert f"manage.py changepassword {LOCAL_USER}" in text
-    assert "2 rows: 1 trades new" in text
+    assert "2 rows: 1 trade new" in text
     assert "result 1.0000 USD net" in text
     assert [a.name for a in Account.objects.all()] == ["Live"]
     assert Trade.objects.get().account.owner == user
@@ -105,7 +105,9 @@ def test_the_summary_for_programs(fills: Path) -> None:
 
 def test_a_dry_run_leaves_not_even_the_user(fills: Path) -> None:
     text = run("import_trades", fills, "--account", "Live", "--tz", "UTC", "--dry-run")
-    assert "1 trades would be new" in text
+    assert "1 trade would be new" in text
+    assert "would make the local user trader\nwould make the account Live of trader\n" in text
+    assert "account Live of trader" in text.splitlines()[2]
     for model in (Trade, Signal, Instrument, Account, Desk, get_user_model()):
         assert model._default_manager.count() == 0
 
@@ -155,7 +157,7 @@ def test_among_several_users_none_is_guessed(fills: Path) -> None:
 # --- Signals --------------------------------------------------------------------------------------
 def test_signals_go_to_the_only_account(signals: Path) -> None:
     text = run("import_signals", signals)
-    assert "1 signals new, 0 duplicates, 0 skipped" in text
+    assert "1 signal new, 0 duplicates, 0 skipped" in text
     assert run_json("import_signals", signals)["signals_duplicate"] == 1
     run("import_signals", signals, "--account", "Second")
     assert Signal.objects.count() == 2

@@ -62,7 +62,9 @@ def test_json_is_one_object(bars: Path) -> None:
 
 
 def test_a_dry_run_says_so_and_keeps_nothing(bars: Path) -> None:
-    assert "10 bars would be inserted" in run("import_ohlcv", str(bars), "--dry-run")
+    said = run("import_ohlcv", str(bars), "--dry-run")
+    assert "10 rows: 10 would be inserted, 0 would be updated" in said
+    assert "1 file, 10 rows: 10 bars would be inserted" in said
     assert not CandleSeries.objects.exists()
 
 
@@ -106,6 +108,14 @@ def test_no_file_and_an_absent_file_are_bad_input(
     assert (code, "[not_readable]" in err) == (2, True)
     assert status(capsys, "import_ohlcv", str(tmp_path))[0] == 2
     assert status(capsys, "import_ohlcv", "--nonsense")[0] == 2
+
+
+def test_a_gap_is_told_by_its_longest(bars: Path) -> None:
+    rows = lines(20)
+    bars.write_bytes(text([*rows[:3], *rows[5:6], *rows[9:]]))
+    said = run("import_ohlcv", str(bars))
+    assert "bars are missing inside market hours: 5 in 2 gaps, the longest of 3 after" in said
+    assert "(5 in all, the first at line " in said
 
 
 def test_news_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

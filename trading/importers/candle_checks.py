@@ -211,8 +211,9 @@ def _report_gaps(time: I64, line: I64, bar_ns: int, kind: str, log: ProblemLog) 
         worst = gaps[missing[gaps].argmax()]
         log.add(
             "gaps",
-            f"{total:,} bars are missing inside market hours in {gaps.size:,} gaps, most of them "
-            f"({int(missing[worst]):,}) after {_utc(int(time[at[worst]]))} UTC",
+            f"bars are missing inside market hours: {total:,} in {gaps.size:,} "
+            f"gap{'s' * (gaps.size > 1)}, the longest of {int(missing[worst]):,} after "
+            f"{_utc(int(time[at[worst]]))} UTC",
             rows=line[at[gaps]],
             fatal=False,
             count=total,

@@ -77,7 +77,7 @@ def _columns(stream: IO[bytes], file: str) -> dict[str, Any]:
         raise refuse(
             file,
             "missing_extra",
-            "feather files need pyarrow, the extra `feather`: pip install pyarrow",
+            "feather files need pyarrow, the extra `feather`: .venv/bin/pip install pyarrow",
         ) from error
     try:
         reader = ipc.open_file(stream)

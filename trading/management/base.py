@@ -150,8 +150,17 @@ def problem_line(file: str, problem: Problem) -> str:
 
 def warning_line(warning: Mapping[str, Any]) -> str:
     """A warning of an accepted file (`Problem.as_dict`) as an indented line of a summary."""
-    where = f" from line {warning['row']}" if warning["row"] else ""
-    return f"  warning: {warning['detail']} ({warning['count']:,}{where}) [{warning['code']}]"
+    row, count = warning["row"], warning["count"]
+    where = f"line {row}" if row else ""
+    if count > 1:
+        where = f"{count:,} in all" + (f", the first at {where}" if row else "")
+    shown = f" ({where})" if where else ""
+    return f"  warning: {warning['detail']}{shown} [{warning['code']}]"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 trade`, `2,000 trades`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def error_as_dict(error: InquestError) -> dict[str, object]:

@@ -92,13 +92,15 @@ def owner_summary(owner: Owner) -> dict[str, object]:
 
 
 def owner_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+    made = "would make" if summary["dry_run"] else "made"
     if summary["user_new"]:
-        yield (
-            f"made the local user {summary['user']}, who has no password yet: "
-            f"python manage.py changepassword {summary['user']}"
+        yield f"{made} the local user {summary['user']}" + (
+            ""
+            if summary["dry_run"]
+            else f", who has no password yet: python manage.py changepassword {summary['user']}"
         )
     if summary["account_new"]:
-        yield f"made the account {summary['account']} of {summary['user']}"
+        yield f"{made} the account {summary['account']} of {summary['user']}"
 
 
 def row_lines(summary: Mapping[str, Any]) -> Iterator[str]:

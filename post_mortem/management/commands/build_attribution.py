@@ -80,6 +80,8 @@ class Command(InquestCommand):
             elif one["n"]:
                 done = "fitted" if one["changed"] else "unchanged"
                 state = one["state"].replace("_", " ")
+                # What is too little for a fit was counted, not fitted.
+                done = "counted" if one["changed"] and one["state"] == "too_few" else done
                 yield f"{where}: {state}, {one['won']:,} of {one['n']:,} won, {done}"
 
     def exit_status(self, summary: Summary) -> int:

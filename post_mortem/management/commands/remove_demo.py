@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from post_mortem.services.demo import remove_demo
+from post_mortem.services.demo import DEMO_USER, remove_demo
 from trading.management.base import InquestCommand, Summary
 from trading.models import Desk
 
 
 class Command(InquestCommand):
-    help = "Remove every simulated desk with all that is on it, and the demo login."
+    help = (
+        "Remove every simulated desk with all that is on it, and the demo login unless it owns "
+        "anything else."
+    )
 
     def run(self, **options: Any) -> Summary:
         return remove_demo()
@@ -23,5 +26,10 @@ class Command(InquestCommand):
     def lines(self, summary: Summary) -> Iterable[str]:
         if not summary["desks"]:
             yield "There is no simulated desk."
-            return
-        yield f"Removed {summary['trades']} simulated trades and {summary['signals']} signals."
+        else:
+            yield f"Removed {summary['trades']} simulated trades and {summary['signals']} signals."
+        if summary["logins_kept"]:
+            yield (
+                f"The login {DEMO_USER} stays, because it owns imports of yours. Give it a "
+                f"password of your own: python manage.py changepassword {DEMO_USER}"
+            )

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from argparse import ArgumentParser
+from collections.abc import Iterable
 from types import FrameType
 from typing import Any, Final
 
@@ -59,6 +60,9 @@ class Command(InquestCommand):
             if not worked:
                 stop.wait(POLL_SECONDS)
         return {"items": done}
+
+    def lines(self, summary: Summary) -> Iterable[str]:
+        yield f"The worker ended; pieces of work done: {summary['items']:,}."
 
 
 def _let_go_of_connection() -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Final
 
@@ -41,13 +41,27 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, group.ask_to_stop)
         signal.signal(signal.SIGTERM, group.ask_to_stop)
         host = f"[{settings.BIND}]" if ":" in settings.BIND else settings.BIND
-        self.stdout.write(f"Serving on http://{host}:{settings.PORT}/ - Ctrl-C stops it.")
-        self.stdout.flush()
-        ended = group.run(commands)
+        address = f"http://{host}:{settings.PORT}/"
+        self._say(f"Starting on {address} ...")
+        ended = group.run(
+            commands, _answers, lambda: self._say(f"Serving on {address} - Ctrl-C stops it.")
+        )
         if ended is not None:
             raise CommandError(
                 f"Stopped: {_name(ended)} ended by itself with status {ended.returncode}."
             )
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+def _answers() -> bool:
+    try:
+        with socket.create_connection((settings.BIND, settings.PORT), timeout=_POLL_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 def _require_free_port() -> None:
@@ -90,9 +104,15 @@ class ProcessGroup:
     def ask_to_stop(self, signum: int, frame: FrameType | None) -> None:
         self._stop_signal = signum
 
-    def run(self, commands: Sequence[Sequence[str]]) -> subprocess.Popen[bytes] | None:
-        """Run until asked to stop or until one ends; the one that ended by itself."""
-        ended = None
+    def run(
+        self,
+        commands: Sequence[Sequence[str]],
+        is_ready: Callable[[], bool] = lambda: False,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> subprocess.Popen[bytes] | None:
+        """Run until asked to stop or until one ends; the one that ended by itself. `on_ready` is
+        called once, when `is_ready` first says so."""
+        ended, ready = None, False
         try:
             for command in commands:
                 if self._stop_signal is not None:
@@ -102,6 +122,9 @@ class ProcessGroup:
             while self._stop_signal is None and ended is None:
                 time.sleep(_POLL_SECONDS)
                 ended = next((c for c in self._children if c.poll() is not None), None)
+                if not ready and ended is None and is_ready():
+                    ready = True
+                    on_ready()
         finally:
             self._stop_all()
         return ended

@@ -287,19 +287,21 @@ def remove_demo(*, user: Any = None) -> dict[str, int]:
     for batch in batches:
         remove_instruments(batch=batch)
     if user is None:
-        _remove_demo_user()
+        counts["logins_kept"] = int(_remove_demo_user() is not None)
     elif counts["desks"]:
         ensure_personal_desk(user=user)
     return counts
 
 
-def _remove_demo_user() -> None:
+def _remove_demo_user() -> Any:
+    """The demo login where it stays because it owns other trades or signals, else None."""
     users: Any = get_user_model()._default_manager
     found = users.filter(username=DEMO_USER).first()
     if found is None or not found.check_password(demo_password()):
-        return
+        return None
     own = Account.objects.filter(owner=found)
     if any(model.objects.filter(account__in=own).exists() for model in (Signal, Trade)):
-        return
+        return found
     Desk.objects.filter(memberships__user=found, accounts__owner=found).delete()
     found.delete()
+    return None

@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 
 from trading.importers.news import NewsOptions
 from trading.importers.sources import ENCODINGS, file_at
-from trading.management.base import InquestCommand, Summary, warning_line
+from trading.management.base import InquestCommand, Summary, counted, warning_line
 from trading.management.interrupted import imports_since, newest_import
 from trading.services.news import import_news
 
@@ -66,7 +66,8 @@ class Command(InquestCommand):
             yield warning_line(warning)
         verb = "would be " if summary["dry_run"] else ""
         yield (
-            f"{summary['read']:,} rows: {summary['inserted']:,} releases {verb}inserted, "
+            f"{counted(summary['read'], 'row')}: "
+            f"{counted(summary['inserted'], 'release')} {verb}inserted, "
             f"{summary['updated']:,} {verb}updated, {summary['unchanged']:,} unchanged, "
             f"{summary['skipped']:,} without a time skipped"
         )

@@ -12,7 +12,7 @@ from django.core.management.base import CommandParser
 from trading.importers.candle_files import FORMATS
 from trading.importers.contract import ReadOptions
 from trading.importers.sources import ENCODINGS, file_at
-from trading.management.base import InquestCommand, Summary, warning_line
+from trading.management.base import InquestCommand, Summary, counted, warning_line
 from trading.management.interrupted import imports_since, newest_import
 from trading.services.candle_imports import ImportRequest, import_candles
 
@@ -77,24 +77,26 @@ class Command(InquestCommand):
 
     def lines(self, summary: Summary) -> Iterator[str]:
         files: Any = summary["files"]
-        for file in files:
-            yield from _file_lines(file)
         verb = "would be " if summary["dry_run"] else ""
+        for file in files:
+            yield from _file_lines(file, verb)
         yield (
-            f"{len(files):,} files, {summary['read']:,} rows: {summary['inserted']:,} bars {verb}"
-            f"inserted, {summary['updated']:,} {verb}updated, {summary['unchanged']:,} unchanged"
+            f"{counted(len(files), 'file')}, {counted(summary['read'], 'row')}: "
+            f"{counted(summary['inserted'], 'bar')} {verb}inserted, "
+            f"{summary['updated']:,} {verb}updated, {summary['unchanged']:,} unchanged"
         )
 
 
-def _file_lines(file: dict[str, Any]) -> Iterator[str]:
+def _file_lines(file: dict[str, Any], verb: str) -> Iterator[str]:
     yield (
         f"{file['file']}: {file['symbol']} ({file['symbol_from']}) {file['timeframe']} "
         f"({file['timeframe_from']}), {file['kind']}, {file['format']}, source {file['source']}, "
         f"times {file['time_zone'] or 'UTC'}"
     )
     yield (
-        f"  {file['first']} to {file['last']}, {file['read']:,} rows: {file['inserted']:,} "
-        f"inserted, {file['updated']:,} updated, {file['unchanged']:,} unchanged, "
+        f"  {file['first']} to {file['last']}, {counted(file['read'], 'row')}: "
+        f"{file['inserted']:,} {verb}inserted, {file['updated']:,} {verb}updated, "
+        f"{file['unchanged']:,} unchanged, "
         f"{file['duplicates']:,} duplicates dropped"
     )
     for row in file["preview"] if file["inserted"] or file["updated"] else []:

@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from trading.importers.signals import COLUMNS
 from trading.importers.trades_contract import TradeOptions
 from trading.management import owned
-from trading.management.base import InquestCommand, Summary
+from trading.management.base import InquestCommand, Summary, counted
 from trading.management.interrupted import imports_since, newest_import
 from trading.services.signals import import_signals
 
@@ -51,10 +51,12 @@ class Command(InquestCommand):
     def lines(self, summary: Summary) -> Iterator[str]:
         values: Any = summary
         yield from owned.owner_lines(values)
-        yield f"{values['file']}: {values['format']}, account {values['account']}"
+        owner = f"account {values['account']} of {values['user']}"
+        yield f"{values['file']}: {values['format']}, {owner}"
         yield from owned.row_lines(values)
         verb = "would be " if values["dry_run"] else ""
         yield (
-            f"{values['rows_read']:,} rows: {values['signals_new']:,} signals {verb}new, "
+            f"{counted(values['rows_read'], 'row')}: "
+            f"{counted(values['signals_new'], 'signal')} {verb}new, "
             f"{values['signals_duplicate']:,} duplicates, {values['rows_skipped']:,} skipped"
         )

@@ -11,7 +11,7 @@ from trading.importers.trades import FORMATS
 from trading.importers.trades_columns import FIELDS, parse_mapping
 from trading.importers.trades_contract import TradeOptions
 from trading.management import owned
-from trading.management.base import InquestCommand, Summary
+from trading.management.base import InquestCommand, Summary, counted
 from trading.management.interrupted import imports_since, newest_import
 from trading.services.trades import import_trades
 
@@ -67,12 +67,14 @@ class Command(InquestCommand):
         yield from owned.owner_lines(values)
         yield (
             f"{values['file']}: {values['format']}, {values['layout'].replace('_', ' ')}, times "
-            f"{values['time_zone'] or 'with their offsets'}, account {values['account']}"
+            f"{values['time_zone'] or 'with their offsets'}, account {values['account']} of "
+            f"{values['user']}"
         )
         yield from owned.row_lines(values)
         verb = "would be " if values["dry_run"] else ""
         yield (
-            f"{values['rows_read']:,} rows: {values['trades_new']:,} trades {verb}new, "
+            f"{counted(values['rows_read'], 'row')}: "
+            f"{counted(values['trades_new'], 'trade')} {verb}new, "
             f"{values['trades_updated']:,} {verb}updated, {_duplicates(values):,} duplicates, "
             f"{values['rows_skipped']:,} skipped"
         )
