@@ -23,6 +23,7 @@ from .factories import (
     make_candles,
     make_instrument,
     make_signal,
+    make_signal_at,
     make_trade,
     walk,
 )
@@ -57,9 +58,10 @@ def test_a_dry_run_says_what_it_would_do(account: Account, instrument: Instrumen
 def test_what_an_interrupted_run_left_is_narrated_by_the_next(
     account: Account, instrument: Instrument, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_candles(instrument, walk(BARS))
-    make_signal(account, instrument, time=ENTRY)
-    traded = make_signal(account, instrument, time=ENTRY + timedelta(hours=1))
+    closes = walk(BARS)
+    make_candles(instrument, closes)
+    make_signal_at(account, instrument, closes, 21 * 1440, 1)
+    traded = make_signal_at(account, instrument, closes, 21 * 1440 + 60, 1)
     make_trade(traded)
 
     def interrupted(**_: object) -> None:
