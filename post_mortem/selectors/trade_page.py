@@ -12,6 +12,7 @@ from django.db.models import Prefetch, Q
 
 from post_mortem.core.evidence import Evidence, Fact
 from post_mortem.core.reasons import why_no_r
+from post_mortem.core.types import Flag
 from post_mortem.models import (
     CauseReview,
     InsightAudit,
@@ -56,6 +57,11 @@ class Judged:
     reviews: Mapping[str, str]  # cause -> this user's verdict
     unlisted: int  # releases of its time that are not among its events
     why_no_r: str  # why its figures in R are empty, where they are
+
+    @property
+    def is_far(self) -> bool:
+        """Whether a price lies so far outside its candle that it is wrong."""
+        return bool(self.audit.flags & Flag.FAR_OUTSIDE_CANDLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
-from post_mortem.core.types import Outcome
+from post_mortem.core.types import Flag, Outcome
 from post_mortem.models import CauseReview, InsightAudit, RecommendationTracking
 from post_mortem.pages.imports import in_fields
 from trading.models import Account, Execution, ImportBatch, Membership, Role, Trade
@@ -546,3 +546,14 @@ def test_fees_of_the_whole_trade_are_said_where_executions_have_none(
     assert "Commission of the whole trade: −3.50 USD" in said
     Trade.objects.update(commission=None)
     assert "Commission of the whole" not in text(page(anna, f"/trades/{world.news_trade.pk}/"))
+
+
+def test_a_price_that_cannot_be_is_no_success_to_leave_alone(world: World, anna: Client) -> None:
+    audit = InsightAudit.objects.filter(horizon="TRADE", outcome=Outcome.SUCCEEDED)[0]
+    there = f"/trades/{audit.trade_id}/"
+    assert "nothing to explain" in text(page(anna, there))
+    far = int(Flag.EXIT_OUTSIDE_CANDLE | Flag.FAR_OUTSIDE_CANDLE)
+    InsightAudit.objects.filter(pk=audit.pk).update(flags=far)
+    said = text(page(anna, there))
+    assert "nothing to explain" not in said
+    assert "far outside its candle: check it in the file first." in said
