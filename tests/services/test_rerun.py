@@ -81,6 +81,30 @@ def test_what_an_interrupted_run_left_is_narrated_by_the_next(
     assert json.loads(out.getvalue())["narratives"] == 0
 
 
+@pytest.mark.parametrize(
+    ("base_url", "said"),
+    [
+        ("", "the model m1 was not asked: it has neither OPENAI_API_KEY nor OPENAI_BASE_URL"),
+        ("http://127.0.0.1:9/v1", "left to the narrator, by what the model answered: "),
+    ],
+)
+def test_a_model_that_cannot_be_asked_is_told_of(
+    account: Account, instrument: Instrument, settings: Any, base_url: str, said: str
+) -> None:
+    make_candles(instrument, walk(BARS))
+    make_trade(make_signal(account, instrument, time=ENTRY))
+    settings.LLM_MODEL, settings.OPENAI_API_KEY, settings.OPENAI_BASE_URL = "m1", "", base_url
+    settings.LLM_TIMEOUT = 2
+    out = StringIO()
+    call_command("run_autopsy", stdout=out)
+    assert said in out.getvalue()
+    assert "narratives: 1 written" in out.getvalue()
+    settings.LLM_MODEL = ""
+    out = StringIO()
+    call_command("run_autopsy", stdout=out)
+    assert "model" not in out.getvalue()
+
+
 # --- what makes an audit stale --------------------------------------------------------------------
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from post_mortem.models import InsightAudit, RecommendationTracking
@@ -61,6 +63,7 @@ class Command(InquestCommand):
                 now=timezone.now(),
             )
         summary = done.as_dict()
+        self._left: Counter[str] = Counter()
         if not options["dry_run"] and not options["skip_rca"]:
             due = sorted({*done.changed_ids, *audits_not_narrated(selection)})
             summary["narratives"] = self._narrate(due, force=False)
@@ -71,6 +74,7 @@ class Command(InquestCommand):
             summary["narratives_worded"] += self._word(again)
         if not options["dry_run"]:
             summary["verdicts_written"] = _judge()
+            summary["left_to_the_narrator"] = dict(self._left)
         return summary
 
     def kept(self) -> str:
@@ -88,9 +92,9 @@ class Command(InquestCommand):
         if not llm_config().enabled:
             return 0
         with self.progress(len(audit_ids), "narratives worded") as bar:
-            return word_narratives(
-                audit_ids=audit_ids, now=timezone.now(), progress=bar.advance
-            ).written
+            done = word_narratives(audit_ids=audit_ids, now=timezone.now(), progress=bar.advance)
+        self._left.update(done.reasons)
+        return done.written
 
     def lines(self, summary: Summary) -> Iterable[str]:
         verb = "would be " if summary["dry_run"] else ""
@@ -106,6 +110,22 @@ class Command(InquestCommand):
         for name in ("narratives", "narratives_retried", "narratives_worded"):
             if summary.get(name) or (name == "narratives" and name in summary):
                 yield f"{name.replace('_', ' ')}: {summary[name]:,} written"
+        yield from _about_the_model(summary)
+
+
+def _about_the_model(summary: Summary) -> Iterable[str]:
+    """What a person who named a model must know of it."""
+    left: Any = summary.get("left_to_the_narrator", {})
+    if left:
+        shown = ", ".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in left.items())
+        yield f"left to the narrator, by what the model answered: {shown}"
+    if settings.LLM_MODEL and not llm_config().enabled:
+        yield (
+            f"the model {settings.LLM_MODEL} was not asked: it has neither OPENAI_API_KEY nor "
+            "OPENAI_BASE_URL, or LLM_PAUSED is set"
+        )
+    if summary.get("narratives_retried") == 0:
+        yield "no narrative was left by a model's failure; --force asks for all of them"
 
 
 def _judge() -> int:
