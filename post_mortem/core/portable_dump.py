@@ -111,12 +111,6 @@ def _known(value: float) -> float | None:
     return None if math.isnan(number) else number
 
 
-def _cost(value: float) -> float | None:
-    """Without the digits that conversion to the quote currency leaves behind."""
-    number = _known(value)
-    return None if number is None else float(f"{number:.12g}")
-
-
 def _column(values: F64) -> list[float | None]:
     return [_known(value) for value in values]
 
@@ -221,8 +215,8 @@ def _trade(batch: CaseBatch, i: int) -> dict[str, Any]:
         "quantity": _known(batch.quantity[i]),
         "stop_loss_initial": _known(batch.stop_initial[i]),
         "stop_loss_final": _known(batch.stop_final[i]),
-        "commission": _cost(batch.commission[i]),
-        "swap": _cost(batch.swap[i]),
+        "commission": _known(batch.commission[i]),
+        "swap": _known(batch.swap[i]),
         "on_plan": None if on_plan < 0 else bool(on_plan),
     }
 

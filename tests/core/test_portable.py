@@ -152,12 +152,6 @@ def test_a_trade() -> None:
     assert Flag(int(labels.flags[0])) == Flag.STOP_MOVED
 
 
-def test_costs_carry_no_digits_of_their_conversion() -> None:
-    one = parse_case(changed(horizon="TRADE", trade=a_trade() | {"commission": 1.2000000000000453}))
-    trade = dump_case(one, 0, id="x")["trade"]
-    assert (trade["commission"], trade["swap"]) == (1.2, None)
-
-
 def test_an_open_trade() -> None:
     trade = a_trade() | {"exit": None, "exit_time": None, "exit_reason": None}
     one = parse_case(changed(horizon="TRADE", trade=trade))
