@@ -18,8 +18,9 @@ CHANGED = "changed: raise the version in its system.j2, then run `python -m test
 
 
 def _forget() -> None:
-    prompts.identity.cache_clear()
-    prompts._environment.cache_clear()
+    cached = (prompts.identity, prompts._environment, prompts._variables, prompts._rendered_once)
+    for function in cached:
+        function.cache_clear()
 
 
 @pytest.fixture

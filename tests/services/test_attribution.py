@@ -204,7 +204,9 @@ def test_a_report_without_audits_goes(account: Account, rising: list[Signal]) ->
 
 def test_an_account_sees_only_its_own_audits(account: Account, rising: list[Signal]) -> None:
     other = make_account()
-    make_signal(other, rising[0].instrument, time=rising[50].time)
+    like = rising[50]
+    levels = {name: getattr(like, name) for name in ("entry_price", "stop_loss", "take_profit")}
+    make_signal(other, like.instrument, time=like.time, side=like.side, **levels)
     run_autopsy(account_ids=[other.pk], horizons=["4H"])
     assert fit(other).report.n <= 1
     assert fit(account).report.n == 240

@@ -355,6 +355,7 @@ LATER: Mapping[str, str] = {
         ("fill_exit", "fill_exit_time", "requested_exit", "file_exit_reason", "end_time"), _RESULT
     ),
     **dict.fromkeys(("stop_final", "commission", "swap", "extra_flags"), _MANAGED),
+    "seen_coverage": "it counts bars up to the end of the case",
     "executed": "a signal is executed, or not, after it was given",
     "fill_entry": "under a signal's horizon the fill comes after the signal",
     "fill_entry_time": "under a signal's horizon the fill comes after the signal",
