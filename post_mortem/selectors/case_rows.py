@@ -248,7 +248,8 @@ def together(first: SignalRows, second: SignalRows) -> SignalRows:
         name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in _ARRAYS
     }
     both = SignalRows(raw=raw, **arrays)
-    return picked(both, np.lexsort((both.id, both.time)))
+    order = np.lexsort((both.id, both.time))
+    return both if np.array_equal(order, np.arange(len(both))) else picked(both, order)
 
 
 def claimed_bits(column: Column) -> NDArray[np.int32]:

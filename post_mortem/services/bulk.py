@@ -184,9 +184,10 @@ def _insert(
         # With the small default cache a large transaction would write the same pages many times.
         raw.execute(f"pragma cache_size = {-_CACHE_KIB}")
         full = count - count % together
-        for start, stop, rows in ((0, full, together), (full, count, 1)):
-            many = f"{into} {', '.join([one] * rows)} {ending}"
-            raw.executemany(many, _bound(fixed, varied, range(start, stop, rows), rows))
+        many = f"{into} {', '.join([one] * together)} {ending}"
+        raw.executemany(many, _bound(fixed, varied, range(0, full, together), together))
+        rest = zip(*(column[full:] for column in varied), strict=True)
+        raw.executemany(f"{into} {one} {ending}", ([*fixed, *row] for row in rest))
 
 
 def _bound(
