@@ -127,10 +127,10 @@ def test_without_numba_nothing_is_missed(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_no_folder_for_the_cache_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     njit = compiled.numba.njit
 
-    def nowhere(function: object, *, cache: bool = False, nogil: bool) -> object:
+    def nowhere(*function: object, cache: bool = False, **options: object) -> object:
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
-        return njit(function, nogil=nogil)
+        return njit(*function, **options)  # numba decorates its own with it, in a first compilation
 
     monkeypatch.setattr(compiled.numba, "njit", nowhere)
     assert compiled._compile(lambda number: number + 1)(2) == 3
